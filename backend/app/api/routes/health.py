@@ -1,0 +1,39 @@
+"""How the service is, and what it is. Open to everybody."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+
+from app import __version__
+from app.api.deps import DatabaseDep, SettingsDep
+from app.schemas.health import HealthResponse, LiveResponse, ServiceResponse
+
+router = APIRouter(tags=["Health"], redirect_slashes=False)
+
+
+@router.get(
+    "/health",
+    summary="Service and database status",
+    responses={503: {"model": HealthResponse, "description": "Unhealthy, same body shape"}},
+)
+async def health_check(database: DatabaseDep, settings: SettingsDep, response: Response) -> HealthResponse:
+    """Ask the database, for at most HEALTH_TIMEOUT seconds. For people and deployments.
+
+    Frequent polls belong on /health/live: a query keeps a serverless database awake.
+    """
+    if await database.answers_within(settings.health_timeout):
+        return HealthResponse(status="healthy", database="connected", version=__version__)
+    response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    return HealthResponse(status="unhealthy", database="disconnected", version=__version__)
+
+
+@router.get("/health/live", summary="Whether the process answers")
+async def check_live() -> LiveResponse:
+    """Never asks the database, so a poll neither wakes it nor keeps it awake."""
+    return LiveResponse()
+
+
+@router.get("/", include_in_schema=False)
+async def show_service() -> ServiceResponse:
+    """Tell who came by without a path what is served here."""
+    return ServiceResponse(name="Tasks API", version=__version__, docs="/docs")

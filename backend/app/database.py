@@ -1,0 +1,172 @@
+"""The way to PostgreSQL: statements compiled once, and the pool that runs them."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+import asyncpg
+from sqlalchemy import ClauseElement, column, literal_column, select, table
+from sqlalchemy.dialects.postgresql import asyncpg as sqlalchemy_asyncpg
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from app.config import Settings
+from app.database_url import Target
+from app.errors import Unavailable
+
+Row: TypeAlias = asyncpg.Record
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+_DIALECT = sqlalchemy_asyncpg.dialect()  # type: ignore[no-untyped-call]
+
+#: Neon suspends after 300 s without queries and takes every connection with it (research: postgres B3).
+_IDLE_SECONDS = 240
+_RELEASE_SECONDS = 0.5
+_CLOSE_SECONDS = 2
+
+#: SQLSTATEs that are about the database's state and not about the statement: connection (08), login (28),
+#: no such database (3D), resources (53), shutdown, start and cancel (57), read-only (25006), locks (40, 55).
+_UNAVAILABLE_STATES = ("08", "28", "3D", "53", "57", "25006", "40", "55")
+
+
+class Statement:
+    """One SQL statement, compiled once, at import.
+
+    `expression` stays readable for the tests, which walk it; `sql` is what goes over the wire.
+    """
+
+    def __init__(self, expression: ClauseElement) -> None:
+        compiled = expression.compile(dialect=_DIALECT)
+        assert isinstance(compiled, SQLCompiler)
+        if compiled.insert_prefetch or compiled.update_prefetch:
+            raise TypeError("a column's Python default has no place here: give every value by name")
+        self.expression = expression
+        self.sql = compiled.string
+        self._names = tuple(compiled.positiontup or ())
+        self._constants = {
+            name: parameter.effective_value
+            for name, parameter in compiled.binds.items()
+            if not parameter.required
+        }
+
+    def arguments(self, values: dict[str, Any]) -> list[Any]:
+        """Return `values` in the order of the placeholders; raises KeyError when one is missing."""
+        given = self._constants | values
+        return [given[name] for name in self._names]
+
+
+_PING = Statement(select(literal_column("1")))
+_SCHEMA_REVISION = Statement(select(column("version_num")).select_from(table("alembic_version")))
+
+
+class Database:
+    """A pool of connections for each event loop that asks; opened on first use, closed with its loop.
+
+    Every statement is atomic by itself and runs outside any transaction: one round trip.
+    """
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        target = Target.parse(url)
+        prepared = settings.database_prepared_statements
+        keep_prepared = prepared == "on" or (prepared == "auto" and not target.pooled)
+        self._timeout = settings.database_timeout
+        self._arguments = target.arguments() | {
+            "min_size": 0,
+            "max_size": settings.database_pool_size,
+            "max_inactive_connection_lifetime": _IDLE_SECONDS,
+            "reset": _keep_as_it_is,
+            "statement_cache_size": 100 if keep_prepared else 0,
+        }
+        self._pools: dict[asyncio.AbstractEventLoop, tuple[AsyncGenerator[Pool], Pool]] = {}
+        self._check: asyncio.Task[object] | None = None
+
+    async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
+        """Run one statement and return its rows.
+
+        Raises Unavailable when the database can't be reached, refuses service or takes longer than
+        DATABASE_TIMEOUT seconds, waiting for a connection included.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                pool = await self._pool()
+                connection = await pool.acquire()
+                try:
+                    return await connection.fetch(statement.sql, *statement.arguments(values))
+                finally:
+                    # Bounded: after a cancelled statement this waits for the server's word on it.
+                    await pool.release(connection, timeout=_RELEASE_SECONDS)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if _is_unavailable(error):
+                raise Unavailable from error
+            raise
+
+    async def fetch_one(self, statement: Statement, **values: Any) -> Row | None:
+        """Run one statement that gives at most one row."""
+        rows = await self.fetch(statement, **values)
+        return rows[0] if rows else None
+
+    async def answers_within(self, seconds: float) -> bool:
+        """Whether the database answers in time; simultaneous callers share one check.
+
+        A check that takes longer goes on behind, so that a connection that is slow to open (a sleeping
+        database, TLS from far away) is there for the next one instead of being given up for ever.
+        """
+        check = self._check
+        if check is None or check.done() or check.get_loop() is not asyncio.get_running_loop():
+            check = self._check = asyncio.create_task(self._answers())
+        done, _ = await asyncio.wait({check}, timeout=seconds)
+        return check in done and check.result() is True
+
+    async def _answers(self) -> bool:
+        try:
+            await self.fetch(_PING)
+        except Unavailable:
+            return False
+        return True
+
+    async def schema_revision(self) -> str | None:
+        """Return the migration that the schema stands at; None before the first one."""
+        try:
+            row = await self.fetch_one(_SCHEMA_REVISION)
+        except asyncpg.UndefinedTableError:
+            return None
+        return row["version_num"] if row else None
+
+    async def close(self) -> None:
+        """Close the pool of the running event loop."""
+        opened = self._pools.pop(asyncio.get_running_loop(), None)
+        if opened is not None:
+            await opened[0].aclose()
+
+    async def _pool(self) -> Pool:
+        loop = asyncio.get_running_loop()
+        if loop not in self._pools:
+            self._pools = {other: opened for other, opened in self._pools.items() if not other.is_closed()}
+            opening = self._open()
+            self._pools[loop] = (opening, await anext(opening))
+        return self._pools[loop][1]
+
+    async def _open(self) -> AsyncGenerator[Pool]:
+        """Keep a pool open as long as this generator lives.
+
+        An event loop closes the asynchronous generators that were started in it (asyncio.Runner does, and
+        with it every server and test runner), so a pool never outlives its loop, lifespan or not.
+        """
+        pool = await asyncpg.create_pool(**self._arguments)
+        try:
+            yield pool
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await pool.close()
+
+
+async def _keep_as_it_is(_connection: object) -> None:
+    """Replace the pool's reset query, a round trip for each statement: ours leave nothing to reset."""
+
+
+def _is_unavailable(error: Exception) -> bool:
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(_UNAVAILABLE_STATES)
+    # asyncpg's complaints about arguments are ValueErrors too; those are bugs of ours.
+    return not isinstance(error, ValueError)

@@ -1,0 +1,90 @@
+"""Everything that can go wrong, named: a stable code, a status, a sentence, headers. Knows no framework."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+
+class ConfigurationError(Exception):
+    """A setting that the service can't start with; the text is one line that names the variable."""
+
+
+class AppError(Exception):
+    """The family of failures that a caller is told about (the contract's ErrorResponse).
+
+    `message` is one sentence for a person and says what to do next where there is something to do;
+    `details` has one line per problem. None of them may hold driver text, a token or a task's text.
+    """
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    message: str = ""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        details: Sequence[str] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.message = message or self.message
+        self.details = list(details)
+        self.headers = dict(headers or {})
+        super().__init__(self.message)
+
+
+class BadRequest(AppError):
+    status, code = 400, "BAD_REQUEST"
+    message = "The request could not be understood."
+
+
+class Unauthorized(AppError):
+    status, code = 401, "UNAUTHORIZED"
+    message = "Sign in: send the header 'Authorization: Bearer <token>'."
+
+
+class NotFound(AppError):
+    status, code = 404, "NOT_FOUND"
+    message = "There is nothing at this path; GET /docs shows what there is."
+
+
+class TaskNotFound(NotFound):
+    """Also another user's task: it is not forbidden, it is not there."""
+
+    message = "You have no task with this id."
+
+
+class MethodNotAllowed(AppError):
+    status, code = 405, "METHOD_NOT_ALLOWED"
+    message = "This path does not take this method; the Allow header lists those it takes."
+
+
+class PayloadTooLarge(AppError):
+    status, code = 413, "PAYLOAD_TOO_LARGE"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request body is too large; at most {limit} bytes are accepted.")
+
+
+class UnsupportedMediaType(AppError):
+    status, code = 415, "UNSUPPORTED_MEDIA_TYPE"
+    message = "Send the body as JSON, with the header 'Content-Type: application/json'."
+
+
+class ValidationFailed(AppError):
+    status, code = 422, "VALIDATION_ERROR"
+    message = "The request is not valid; each line of details names a field and what it accepts."
+
+
+class InternalError(AppError):
+    status, code = 500, "INTERNAL_ERROR"
+    message = "Something went wrong on our side; please report it with the X-Request-ID of this answer."
+
+
+class Unavailable(AppError):
+    """The database can't answer now (RFC 9110 section 15.6.4: 503 with Retry-After, in seconds)."""
+
+    status, code = 503, "SERVICE_UNAVAILABLE"
+    message = "The database is not reachable right now; try again in a moment."
+
+    def __init__(self, message: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after)})

@@ -1,0 +1,79 @@
+"""Puts the service together: settings, database, middleware, routes. Decides nothing."""
+
+import asyncio
+import multiprocessing
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.middleware import Middleware
+
+from app import __version__, embedded
+from app.api.docs_page import router as docs_page
+from app.api.error_handlers import add_error_handlers
+from app.api.routes import health, tasks
+from app.auth import TokenVerifier
+from app.config import Settings, get_settings
+from app.database import Database
+from app.errors import ConfigurationError
+from app.middleware import Cors, LastResort, RequestContext
+from app.migrations import migrate
+from app.observability import configure_logging
+from app.processes import end_with_parent
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the service. It does no I/O until a request or its lifespan comes, and works without the latter."""
+    app = FastAPI(
+        title="Tasks API",
+        version=__version__,
+        description="Tasks for front ends that sign in with Better Auth.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+        telemetry={"logs": False},  # they would carry what users wrote, in exception texts
+        middleware=[
+            Middleware(RequestContext, production=settings.production),
+            Middleware(Cors, origins=settings.cors_origin_list),
+            Middleware(LastResort),
+        ],
+    )
+    app.state.settings = settings
+    app.state.database = Database(settings.database_url or embedded.url(settings.data_dir), settings)
+    app.state.verifier = TokenVerifier(settings.better_auth_secret)
+    add_error_handlers(app)
+    for router in (tasks.router, health.router, docs_page):
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    """Start and stop what lives as long as the process: logging, the embedded database, the pool."""
+    settings: Settings = app.state.settings
+    configure_logging(settings)
+    if multiprocessing.parent_process() is not None:
+        end_with_parent(signal.SIGTERM)  # a worker must not outlive a supervisor that was killed
+    with ExitStack() as stack:
+        if not settings.database_url:
+            url = stack.enter_context(embedded.embedded_postgres(settings.data_dir))
+            await asyncio.to_thread(migrate, url)
+        yield
+        await app.state.database.close()
+
+
+def _operation_id(route: APIRoute) -> str:
+    """`list_tasks` is the contract's `listTasks`."""
+    first, *others = route.name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+try:
+    app = create_app(get_settings())
+except ConfigurationError as error:
+    sys.exit(f"tasks-api: {error}")

@@ -1,0 +1,5 @@
+"""The tables."""
+
+from app.models.task import Task, TaskList
+
+__all__ = ["Task", "TaskList"]

@@ -1,0 +1,1 @@
+"""The SQL on tasks; nothing else in the service speaks it."""

@@ -1,0 +1,27 @@
+"""How the service is."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+
+class HealthResponse(BaseModel):
+    """The service and its database."""
+
+    status: Literal["healthy", "unhealthy"]
+    database: Literal["connected", "disconnected"]
+    version: str
+
+
+class LiveResponse(BaseModel):
+    """The process answers; nothing is said of the database."""
+
+    status: Literal["alive"] = "alive"
+
+
+class ServiceResponse(BaseModel):
+    """What is served here."""
+
+    name: str
+    version: str
+    docs: str

@@ -1,0 +1,158 @@
+"""Settings: what is read, what is refused and in which words."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from app.config import EXAMPLE_SECRET, get_settings, load_settings
+from app.errors import ConfigurationError
+
+SECRET = "s" * 32
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "DATABASE_URL": "postgresql://u:password@h/d",
+    "BETTER_AUTH_SECRET": SECRET,
+    "CORS_ORIGINS": "https://app.example.com",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch):
+    def set_variables(variables: dict[str, str]) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_variables
+
+
+def test_the_defaults_are_for_development(tmp_path):
+    settings = load_settings(data_dir=tmp_path)
+    assert settings.environment == "development"
+    assert settings.database_url == ""
+    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
+    assert settings.cors_origin_list == ["http://localhost:3000"]
+
+
+def test_each_variable_is_read(environment):
+    environment(PRODUCTION | {"PORT": "9000", "WORKERS": "4", "HEALTH_TIMEOUT": "0.5"})
+    settings = load_settings()
+    assert settings.production
+    assert settings.database_url == "postgresql://u:password@h/d"
+    assert settings.better_auth_secret == SECRET
+    assert settings.cors_origins == "https://app.example.com"
+    assert (settings.port, settings.workers, settings.health_timeout) == (9000, 4, 0.5)
+
+
+def test_an_empty_variable_is_an_absent_one(environment):
+    environment({"PORT": "", "CORS_ORIGINS": "", "BETTER_AUTH_SECRET": SECRET})
+    assert load_settings().port == 8000
+
+
+def test_unknown_variables_are_none_of_our_business(environment):
+    environment({"PORTAL": "x", "BETTER_AUTH_SECRET": SECRET})
+    load_settings()
+
+
+BAD = [
+    ({"PORT": "abc"}, "PORT"),
+    ({"PORT": "70000"}, "PORT"),
+    ({"WORKERS": "0"}, "WORKERS"),
+    ({"ENVIRONMENT": "staging"}, "ENVIRONMENT"),
+    ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
+    ({"HEALTH_TIMEOUT": "-1"}, "HEALTH_TIMEOUT"),
+    ({"HEALTH_TIMEOUT": "nan"}, "HEALTH_TIMEOUT"),
+    ({"DATABASE_TIMEOUT": "soon"}, "DATABASE_TIMEOUT"),
+    ({"DATABASE_POOL_SIZE": "0"}, "DATABASE_POOL_SIZE"),
+    ({"BETTER_AUTH_SECRET": "canary"}, "BETTER_AUTH_SECRET"),
+    ({"BETTER_AUTH_SECRET": "x" * 31}, "BETTER_AUTH_SECRET"),
+    ({"CORS_ORIGINS": "localhost:3000"}, "CORS_ORIGINS"),
+    ({"CORS_ORIGINS": "https://a.example/"}, "CORS_ORIGINS"),
+    ({"CORS_ORIGINS": "https://a.example, ftp://b.example"}, "CORS_ORIGINS"),
+    ({"PORT": "abc", "WORKERS": "many"}, "PORT"),
+]
+
+
+@pytest.mark.parametrize(("variables", "name"), BAD)
+def test_a_bad_value_is_one_line_that_names_the_variable(environment, variables, name):
+    environment(variables)
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings()
+    assert str(refusal.value).startswith(f"{name}: ")
+    assert "\n" not in str(refusal.value)
+    assert "canary" not in str(refusal.value)
+
+
+UNFIT = [
+    ({"DATABASE_URL": ""}, "DATABASE_URL"),
+    ({"BETTER_AUTH_SECRET": ""}, "BETTER_AUTH_SECRET"),
+    ({"BETTER_AUTH_SECRET": "x" * 31}, "BETTER_AUTH_SECRET"),
+    ({"BETTER_AUTH_SECRET": EXAMPLE_SECRET}, "BETTER_AUTH_SECRET"),
+    ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
+    ({"CORS_ORIGINS": "https://a.example, *"}, "CORS_ORIGINS"),
+]
+
+
+@pytest.mark.parametrize(("change", "name"), UNFIT)
+def test_production_refuses_what_is_fit_for_development_only(environment, change, name):
+    environment(PRODUCTION | change)
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings()
+    assert str(refusal.value).startswith(f"{name}: ")
+
+
+def test_development_takes_the_example_and_a_star(environment):
+    environment({"BETTER_AUTH_SECRET": EXAMPLE_SECRET, "CORS_ORIGINS": "*"})
+    assert load_settings().cors_origin_list == ["*"]
+
+
+def test_secrets_stay_out_of_repr(environment):
+    environment(PRODUCTION)
+    shown = repr(load_settings()) + str(load_settings())
+    assert SECRET not in shown
+    assert "password" not in shown
+
+
+def test_settings_are_frozen(environment):
+    environment(PRODUCTION)
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().port = 1  # type: ignore[misc]
+
+
+def test_the_development_secret_is_made_once_and_only_its_owner_may_read_it(tmp_path):
+    folder = tmp_path / "data"
+    secret = load_settings(data_dir=folder).better_auth_secret
+    assert len(secret) >= 32
+    assert load_settings(data_dir=folder).better_auth_secret == secret
+    assert load_settings(data_dir=tmp_path / "other").better_auth_secret != secret
+    assert stat.S_IMODE((folder / "secret").stat().st_mode) == 0o600
+    assert os.listdir(folder) == ["secret"]  # noqa: PTH208 - names are enough
+
+
+def test_a_set_secret_makes_no_other(tmp_path):
+    load_settings(data_dir=tmp_path / "data", better_auth_secret=SECRET)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_that_cannot_be_is_a_clear_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"^DATA_DIR: .*BETTER_AUTH_SECRET"):
+        load_settings(data_dir=tmp_path / "file")
+
+
+def test_get_settings_reads_once(environment):
+    environment(PRODUCTION)
+    get_settings.cache_clear()
+    try:
+        assert get_settings() is get_settings()
+    finally:
+        get_settings.cache_clear()
+
+
+def test_a_dot_env_file_is_read_and_the_environment_wins(environment, tmp_path: Path):
+    file = tmp_path / ".env"
+    file.write_text(f"PORT=1111\nHOST=::1\nBETTER_AUTH_SECRET={SECRET}\n")
+    environment({"PORT": "2222"})
+    settings = load_settings(_env_file=file)
+    assert (settings.port, settings.host) == (2222, "::1")

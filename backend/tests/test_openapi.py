@@ -1,0 +1,57 @@
+"""Schemathesis: the service against its own OpenAPI document, with all its checks, over HTTP."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.auth.tokens import sign
+from app.config import BACKEND, Settings
+from app.main import create_app
+from tests.conftest import SECRET
+
+CASES_PER_OPERATION = int(os.environ.get("SCHEMATHESIS_CASES", "40"))
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """Serve an app on a free loopback port, in a thread with an event loop of its own."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+async def test_the_service_does_what_its_document_says(settings: Settings, tmp_path: Path):
+    token = sign(f"schemathesis-{uuid.uuid4()}", SECRET, seconds=3600)
+    with served(create_app(settings)) as url:
+        run = await asyncio.to_thread(
+            subprocess.run,
+            [
+                str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json",
+                "--checks=all", "--phases=examples,coverage,fuzzing,stateful", "--continue-on-failure",
+                f"--max-examples={CASES_PER_OPERATION}", f"--header=Authorization: Bearer {token}",
+            ],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(BACKEND), "SCHEMATHESIS_HOOKS": "tests.schemathesis_hooks"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "No issues found" in run.stdout

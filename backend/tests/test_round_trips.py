@@ -1,0 +1,140 @@
+"""Each endpoint costs one round trip to PostgreSQL, counted on the wire."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.config import Settings
+from app.main import create_app
+from tests.conftest import SECRET, ClientFor
+from tests.test_tasks import make
+
+_STARTUP_HEADER = 4
+_MESSAGE_HEADER = 5
+
+
+class Wire:
+    """A proxy before PostgreSQL that counts what a client waits an answer for.
+
+    A Sync, a simple Query and a Flush end what is sent together (PostgreSQL's frontend/backend protocol);
+    each of them is a round trip.
+    """
+
+    def __init__(self) -> None:
+        self.round_trips = 0
+
+    async def serve(self, folder: Path, upstream: str) -> asyncio.Server:
+        async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            server_reader, server_writer = await asyncio.open_unix_connection(upstream)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._count(reader, server_writer))
+                group.create_task(_copy(server_reader, writer))
+
+        return await asyncio.start_unix_server(connect, folder / ".s.PGSQL.5432")
+
+    async def _count(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            size = await reader.readexactly(_STARTUP_HEADER)
+            writer.write(size + await reader.readexactly(int.from_bytes(size) - _STARTUP_HEADER))
+            while True:
+                header = await reader.readexactly(_MESSAGE_HEADER)
+                self.round_trips += header[:1] in b"SQH"
+                writer.write(header + await reader.readexactly(int.from_bytes(header[1:]) - 4))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
+    writer.close()
+
+
+@pytest.fixture
+async def wire(
+    tmp_path_factory: pytest.TempPathFactory, database_url: str
+) -> AsyncIterator[tuple[Wire, str]]:
+    folder = tmp_path_factory.mktemp("w")
+    address, upstream = database_url.split("?host=")
+    wire = Wire()
+    server = await wire.serve(folder, f"{upstream}/.s.PGSQL.5432")
+    yield wire, f"{address}?host={folder}"
+    server.close()
+
+
+@pytest.fixture
+async def alice(wire: tuple[Wire, str], client_for: ClientFor) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(Settings(database_url=wire[1], better_auth_secret=SECRET, database_pool_size=1))
+    async with client_for(f"alice-{uuid.uuid4()}", app) as client:
+        yield client
+    await app.state.database.close()
+
+
+async def cost(
+    wire: Wire, client: httpx.AsyncClient, method: str, path: str, **options: Any
+) -> tuple[int, int]:
+    """The status, and the round trips of a request when its statement is known to the connection."""
+    before = wire.round_trips
+    answer = await client.request(method, path, **options)
+    return answer.status_code, wire.round_trips - before
+
+
+async def test_each_endpoint_is_one_round_trip(wire, alice):
+    change = {"text": "x", "completed": True}
+    requests = [
+        ("POST", "/tasks", {"text": "x"}, 201),
+        ("GET", "/tasks", None, 200),
+        ("GET", "/tasks/{id}", None, 200),
+        ("PUT", "/tasks/{id}", change, 200),
+        ("PATCH", "/tasks/{id}", {"order": 1}, 200),
+        ("PATCH", "/tasks/{id}", {}, 200),
+        ("DELETE", "/tasks/{id}", None, 204),
+        ("GET", "/tasks/{id}", None, 404),
+        ("PUT", "/tasks/{id}", change, 404),
+        ("PATCH", "/tasks/{id}", {"order": 1}, 404),
+        ("DELETE", "/tasks/{id}", None, 404),
+        ("GET", "/health", None, 200),
+    ]
+    for warm in (False, True):
+        task = await make(alice)
+        for method, path, body, status in requests:
+            found = await cost(wire[0], alice, method, path.format(**task), json=body)
+            if warm:
+                assert (method, path, *found) == (method, path, status, 1)
+
+
+async def test_what_is_refused_never_reaches_the_database(wire, alice):
+    await make(alice)
+    requests: list[tuple[str, str, dict[str, Any], int]] = [
+        ("GET", "/health/live", {}, 200),
+        ("GET", "/", {}, 200),
+        ("GET", "/docs", {}, 200),
+        ("GET", "/openapi.json", {}, 200),
+        ("GET", "/nowhere", {}, 404),
+        ("PATCH", "/tasks", {}, 405),
+        ("POST", "/tasks", {"json": {}}, 422),
+        ("POST", "/tasks", {"content": b"{"}, 415),
+        ("GET", "/tasks/no-uuid", {}, 422),
+        ("GET", "/tasks", {"headers": {"Authorization": "Bearer abc"}}, 401),
+        ("GET", "/tasks", {"headers": {"Authorization": ""}}, 401),
+    ]
+    for method, path, options, status in requests:
+        assert (path, *await cost(wire[0], alice, method, path, **options)) == (path, status, 0)
+
+
+async def test_the_wire_counts_what_a_session_would_cost(wire):
+    """The count has teeth: a transaction around one statement is three round trips."""
+    import asyncpg  # noqa: PLC0415 - only here, beside the service
+
+    connection = await asyncpg.connect(wire[1])
+    await connection.fetch("SELECT 1")
+    before = wire[0].round_trips
+    async with connection.transaction():
+        await connection.fetch("SELECT 1")
+    assert wire[0].round_trips - before == 3
+    await connection.close()
