@@ -1,17 +1,18 @@
 """Runs migrations on the service's database: over the direct host, one runner at a time."""
 
 import asyncio
+from typing import Any
 
 import asyncpg
-from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
-import app.models
+import app.models  # noqa: F401 - with them come the tables
+from alembic import context
 from app import embedded
-from app.config import get_settings
+from app.config import Settings
 from app.database_url import Target
 
 #: Any number will do, as long as it stays the same: `migrate` runs wait for each other on it.
@@ -21,12 +22,12 @@ _LOCK = 7_420_180_926
 def _target() -> Target:
     url = context.config.attributes.get("database_url")
     if url is None:  # called as `alembic`, not as `tasks-api migrate`
-        settings = get_settings()
+        settings = Settings()
         url = settings.database_url or embedded.url(settings.data_dir)
     return Target.parse(url).direct()
 
 
-def _run(connection: Connection | None = None, **options: object) -> None:
+def _run(connection: Connection | None = None, /, **options: Any) -> None:
     context.configure(connection=connection, target_metadata=SQLModel.metadata, **options)
     with context.begin_transaction():
         if connection is not None:

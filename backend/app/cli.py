@@ -18,7 +18,7 @@ from app import __version__
 from app.auth.tokens import sign
 from app.config import Settings, get_settings, load_settings
 from app.embedded import embedded_postgres
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, Unavailable
 from app.migrations import migrate as migrate_schema
 from app.migrations import refuse_old_schema
 from app.observability import configure_logging
@@ -39,7 +39,7 @@ def main() -> None:
     """Run a command; a setting that won't do is one line, not a traceback."""
     try:
         cli()
-    except ConfigurationError as error:
+    except (ConfigurationError, Unavailable) as error:
         sys.exit(f"tasks-api: {error}")
 
 
@@ -161,8 +161,8 @@ def _check_or_migrate(url: str, settings: Settings) -> None:
         return
     try:
         migrate_schema(url)
-    except OSError as error:
-        logging.getLogger("app").warning("the database is not reachable (%s); serving anyway", type(error).__name__)
+    except Unavailable as error:
+        logging.getLogger("app").warning("%s; serving anyway", error)
 
 
 def _welcome(settings: Settings) -> str:

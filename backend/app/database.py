@@ -37,7 +37,8 @@ class Statement:
 
     def __init__(self, expression: ClauseElement) -> None:
         compiled = expression.compile(dialect=_DIALECT)
-        assert isinstance(compiled, SQLCompiler)
+        if not isinstance(compiled, SQLCompiler):
+            raise TypeError("a Statement reads or writes rows")
         if compiled.insert_prefetch or compiled.update_prefetch:
             raise TypeError("a column's Python default has no place here: give every value by name")
         self.expression = expression
@@ -96,7 +97,7 @@ class Database:
                     # Bounded: after a cancelled statement this waits for the server's word on it.
                     await pool.release(connection, timeout=_RELEASE_SECONDS)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if _is_unavailable(error):
+            if is_unavailable(error):
                 raise Unavailable from error
             raise
 
@@ -165,8 +166,10 @@ async def _keep_as_it_is(_connection: object) -> None:
     """Replace the pool's reset query, a round trip for each statement: ours leave nothing to reset."""
 
 
-def _is_unavailable(error: Exception) -> bool:
+def is_unavailable(error: BaseException) -> bool:
+    """Whether a driver's error says that the database can't serve now, and not that a statement is wrong."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_UNAVAILABLE_STATES)
-    # asyncpg's complaints about arguments are ValueErrors too; those are bugs of ours.
-    return not isinstance(error, ValueError)
+    # asyncpg's complaints about arguments are ValueErrors; those are bugs of ours. So is an untrusted
+    # certificate a ValueError, but an OSError first.
+    return isinstance(error, OSError) or not isinstance(error, ValueError)

@@ -1,13 +1,14 @@
 """The schema's version: what it should be, what it is, and the way there."""
 
-from pathlib import Path
-
-from alembic import command
+import asyncpg
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
 
+from alembic import command
 from app.config import BACKEND, Settings
-from app.database import Database
+from app.database import Database, is_unavailable
 from app.errors import ConfigurationError, Unavailable
 
 
@@ -22,21 +23,43 @@ def migrate(url: str, revision: str = "head") -> None:
     """Bring the schema to `revision`. Any number may run at once: one works, the others wait for it.
 
     Not from a running event loop: Alembic starts its own.
+
+    Raises Unavailable when the database can't be reached or refuses service, and ConfigurationError for a
+    revision that this version doesn't have.
     """
-    command.upgrade(alembic_config(url), revision)
+    try:
+        command.upgrade(alembic_config(url), revision)
+    except CommandError as error:
+        raise ConfigurationError(f"migrate: {error}") from None
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
+        cause = _of_the_driver(error)
+        if not is_unavailable(cause):
+            raise
+        raise Unavailable(
+            f"DATABASE_URL: the database can't be reached or refuses service ({type(cause).__name__})"
+        ) from error
+
+
+def _of_the_driver(error: Exception) -> BaseException:
+    """Take off what SQLAlchemy wraps around an error of asyncpg."""
+    return ((error.orig and error.orig.__cause__) or error) if isinstance(error, DBAPIError) else error
 
 
 def newest_revision() -> str:
     """Return the migration that this code was written for."""
-    newest = ScriptDirectory(Path(BACKEND / "alembic")).get_current_head()
-    assert newest is not None
-    return newest
+    return _known_revisions()[0]
+
+
+def _known_revisions() -> list[str]:
+    """All migrations of this version, the newest first."""
+    return [script.revision for script in ScriptDirectory(str(BACKEND / "alembic")).walk_revisions()]
 
 
 async def refuse_old_schema(url: str, settings: Settings) -> None:
-    """Raise ConfigurationError when the schema is not the one this code was written for.
+    """Raise ConfigurationError when the schema is behind what this code was written for.
 
-    A database that can't be reached is no reason: the service starts, answers 503 and recovers.
+    A database that can't be reached is no reason: the service starts, answers 503 and recovers. Nor is one
+    that is ahead: while a new version is rolled out, its migrations have run and the old one still serves.
     """
     database = Database(url, settings)
     try:
@@ -45,8 +68,9 @@ async def refuse_old_schema(url: str, settings: Settings) -> None:
         return
     finally:
         await database.close()
-    if found != newest_revision():
+    newest, *older = _known_revisions()
+    if found in {None, *older}:
         raise ConfigurationError(
-            f"DATABASE_URL: the schema is at revision {found or 'none'} and this version needs "
-            f"{newest_revision()}; run: tasks-api migrate"
+            f"DATABASE_URL: the schema is at revision {found or 'none'} and this version needs {newest}; "
+            "run: tasks-api migrate"
         )

@@ -1,6 +1,7 @@
 """Task lists and tasks."""
 
 import sqlalchemy as sa
+
 from alembic import op
 
 revision = "0001"

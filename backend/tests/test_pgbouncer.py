@@ -1,0 +1,269 @@
+"""The pooled profile against a real PgBouncer: several processes share two server connections.
+
+In transaction mode, and older than 1.21, so without support for prepared statements: the hardest pooler there
+is. Names of prepared statements collide only between processes, so one process would prove nothing.
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, table
+
+from app.config import BACKEND, Settings
+from app.database import Database, Statement
+from app.embedded import embedded_postgres
+from app.migrations import migrate, newest_revision
+from tests.conftest import FAST, SECRET, administer, named
+
+pytestmark = pytest.mark.pgbouncer
+
+SERVER_CONNECTIONS = 2
+NOBODY = 65_534
+
+CONFIGURATION = """
+[databases]
+* = host={server} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = {size}
+"""
+
+#: One client process: eight tasks at once, each a user of its own, every result looked at.
+CLIENT = """
+import asyncio, collections, json, sys, uuid
+
+from app.config import Settings
+from app.database import Database
+from app.errors import TaskNotFound
+from app.queries.tasks import UserTasks
+
+url, prepared = sys.argv[1:]
+right = 0
+failures = collections.Counter()
+
+def check(found, expected):
+    global right
+    if found == expected:
+        right += 1
+    else:
+        failures["wrong result"] += 1
+
+async def attempt(statement):
+    try:
+        return await statement
+    except TaskNotFound:
+        return None
+    except Exception as error:
+        failures[type(error.__cause__ or error).__name__] += 1
+        return ...
+
+async def use(database):
+    user = str(uuid.uuid4())
+    tasks = UserTasks(database, user)
+    for number in range(12):
+        text = f"{user} {number}"
+        task = await attempt(tasks.add(text=text, order=number))
+        if task in (None, ...):
+            continue
+        check((task["user_id"], task["text"], task["order"]), (user, text, number))
+        check(await attempt(tasks.get(task["id"])), task)
+        changed = await attempt(tasks.change(task["id"], completed=True))
+        check(changed and changed is not ... and (changed["id"], changed["text"], changed["completed"]),
+              (task["id"], text, True))
+        listed = await attempt(tasks.all())
+        check(listed is not ... and listed, [changed])
+        check(await attempt(tasks.remove(task["id"])), None)
+        check(await attempt(tasks.get(task["id"])), None)
+
+async def main():
+    settings = Settings(database_pool_size=4, database_prepared_statements=prepared, database_timeout=10)
+    database = Database(url, settings)
+    await asyncio.gather(*(use(database) for _ in range(8)))
+    await database.close()
+
+print("ready", flush=True)
+sys.stdin.readline()
+asyncio.run(main())
+print(json.dumps({"right": right, "failures": failures}))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder that `nobody` can pass, where root runs the tests: neither server runs as root."""
+    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def direct_url(folder: Path) -> Iterator[str]:
+    with embedded_postgres(folder / "data", FAST) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def pooled(folder: Path, direct_url: str) -> Iterator[Callable[[str], str]]:
+    """Give a database's URL through PgBouncer."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    sockets = direct_url.split("?host=")[1]
+    configuration = folder / "pgbouncer.ini"
+    text = CONFIGURATION.format(server=sockets, port=port, size=SERVER_CONNECTIONS)
+    if _version() >= (1, 21):
+        text += "max_prepared_statements = 0\n"  # newer ones can be told to be no better
+    configuration.write_text(text)
+    with running_pgbouncer(configuration, port):
+        yield (
+            lambda url: (
+                f"postgresql://postgres@127.0.0.1:{port}/{url.split('/')[3].split('?')[0]}?pgbouncer=true"
+            )
+        )
+
+
+@contextmanager
+def running_pgbouncer(configuration: Path, port: int) -> Iterator[None]:
+    not_root: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    process = subprocess.Popen(
+        [_program(), "--quiet", configuration],
+        stderr=subprocess.DEVNULL,
+        **(not_root if os.geteuid() == 0 else {}),
+    )
+    try:
+        deadline = time.monotonic() + 5
+        while not _listens(port):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield
+    finally:
+        process.terminate()
+        process.wait(5)
+
+
+def _program() -> str:
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert program, "run: make test-pgbouncer"
+    return program
+
+
+def _version() -> tuple[int, ...]:
+    said = subprocess.run([_program(), "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(int(part) for part in said.splitlines()[0].split()[1].split("."))
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as attempt:
+        return attempt.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def make_empty(direct_url: str) -> Callable[[], str]:
+    """Make a database: with it comes a pool of PgBouncer's that no other test has used."""
+    numbers = itertools.count()
+
+    def make() -> str:
+        name = f"pooled_{next(numbers)}"
+        asyncio.run(administer(direct_url, f"CREATE DATABASE {name}"))
+        return named(direct_url, name)
+
+    return make
+
+
+@pytest.fixture
+def url(make_empty: Callable[[], str], pooled: Callable[[str], str]) -> str:
+    """A migrated database, through PgBouncer."""
+    made = make_empty()
+    migrate(made)
+    return pooled(made)
+
+
+def load(url: str, *, prepared: str) -> dict[str, Any]:
+    """Run three client processes at once; what all of them found."""
+    clients = [
+        subprocess.Popen(
+            [sys.executable, "-c", CLIENT, url, prepared],
+            cwd=BACKEND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for client in clients:
+        assert client.stdout
+        assert client.stdout.readline() == "ready\n"
+    for client in clients:
+        assert client.stdin
+        client.stdin.write("go\n")
+        client.stdin.flush()
+    found = [json.loads(client.communicate(timeout=60)[0]) for client in clients]
+    return {"right": sum(one["right"] for one in found), "failures": [one["failures"] for one in found]}
+
+
+def test_several_processes_get_the_right_answers(url):
+    assert load(url, prepared="auto") == {"right": 3 * 8 * 12 * 6, "failures": [{}, {}, {}]}
+
+
+def test_the_load_shows_what_kept_statements_would_do_here(url):
+    found = load(url, prepared="on")
+    assert sum(sum(failures.values()) for failures in found["failures"]) > 0
+
+
+def test_nothing_stays_prepared_in_the_shared_sessions(url):
+    statement = Statement(
+        select(
+            func.count().label("prepared"),
+            func.pg_backend_pid().label("pid"),
+            func.pg_sleep(0.2),
+        ).select_from(table("pg_prepared_statements"))
+    )
+
+    async def ask() -> list[tuple[int, int]]:
+        database = Database(url, Settings())
+        rows = await asyncio.gather(*(database.fetch_one(statement) for _ in range(6)))
+        await database.close()
+        return [(row["pid"], row["prepared"]) for row in rows if row]
+
+    load(url, prepared="auto")
+    found = asyncio.run(ask())
+    assert len({pid for pid, _ in found}) == SERVER_CONNECTIONS
+    assert {prepared for _, prepared in found} == {0}
+
+
+def test_five_migrations_at_once_all_succeed(make_empty, pooled, tmp_path):
+    empty = make_empty()
+    variables = {"DATABASE_URL": pooled(empty), "BETTER_AUTH_SECRET": SECRET, "DATA_DIR": str(tmp_path)}
+    runners = [
+        subprocess.Popen(
+            [Path(sys.executable).with_name("tasks-api"), "migrate"],
+            env=os.environ | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(5)
+    ]
+    for runner in runners:
+        assert (runner.communicate()[0], runner.returncode) == ("The schema is up to date.\n", 0)
+    rows = asyncio.run(administer(empty, "SELECT version_num FROM alembic_version"))
+    assert [row["version_num"] for row in rows] == [newest_revision()]
