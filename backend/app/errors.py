@@ -60,6 +60,7 @@ class MethodNotAllowed(AppError):
 
 class PayloadTooLarge(AppError):
     status, code = 413, "PAYLOAD_TOO_LARGE"
+    message = "The request body is too large."
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The request body is too large; at most {limit} bytes are accepted.")

@@ -24,13 +24,20 @@ from app.migrations import migrate
 from app.observability import configure_logging
 from app.processes import end_with_parent
 
+_DESCRIPTION = """
+Tasks for front ends that sign in with Better Auth. Each user has one list and sees no other.
+
+To try it here, press **Authorize** and paste a token: one of your front end's or, in development,
+one from `tasks-api token --user alice`.
+"""
+
 
 def create_app(settings: Settings) -> FastAPI:
-    """Build the service. It does no I/O until a request or its lifespan comes, and works without the latter."""
+    """Build the service. It does no I/O before a request or its lifespan, and works without the latter."""
     app = FastAPI(
         title="Tasks API",
         version=__version__,
-        description="Tasks for front ends that sign in with Better Auth.",
+        description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -81,9 +81,15 @@ def documented(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
         error.status: {
             "model": ErrorResponse,
             "description": f"{HTTPStatus(error.status).phrase} ({error.code})",
+            "content": {"application/json": {"example": _example(error)}},
         }
         for error in errors
     }
+
+
+def _example(error: type[AppError]) -> dict[str, Any]:
+    details = ["text - is required"] if error is ValidationFailed else []
+    return {"error": error.code, "message": error.message, "details": details}
 
 
 def _allowed(request: Request, error: HTTPException) -> str:

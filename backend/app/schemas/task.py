@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
-from pydantic import MISSING, AfterValidator, BaseModel, Field, StrictBool, StrictInt
+from pydantic import MISSING, AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt
 from pydantic_core import PydanticCustomError
 
 
@@ -38,6 +38,9 @@ TaskOrder = Annotated[
 class TaskCreate(BaseModel):
     """A new task."""
 
+    # What /docs sends as it is; without it Swagger UI makes up text that fits the pattern.
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "Buy milk"}]})
+
     text: TaskText
     completed: StrictBool = False
     order: TaskOrder = 0
@@ -45,6 +48,8 @@ class TaskCreate(BaseModel):
 
 class TaskUpdate(BaseModel):
     """All of a task that its owner writes; an absent `order` stays as it was."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "Buy oat milk", "completed": False}]})
 
     text: TaskText
     completed: StrictBool
@@ -54,6 +59,8 @@ class TaskUpdate(BaseModel):
 class TaskPatch(BaseModel):
     """Some of a task: what is absent stays as it was."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"completed": True}]})
+
     text: TaskText | MISSING = MISSING
     completed: StrictBool | MISSING = MISSING
     order: TaskOrder | MISSING = MISSING
@@ -62,21 +69,23 @@ class TaskPatch(BaseModel):
 class TaskResponse(BaseModel):
     """A task as stored. Times are UTC (RFC 3339)."""
 
-    id: UUID
-    user_id: str
-    text: str
-    completed: bool
-    order: int
-    created_at: datetime
-    updated_at: datetime
-    completed_at: datetime | None
+    id: UUID = Field(examples=["01890a5d-ac96-774b-bcce-b302099a8057"])
+    user_id: str = Field(description="The owner: the token's `sub`", examples=["alice"])
+    text: str = Field(examples=["Buy milk"])
+    completed: bool = Field(examples=[True])
+    order: int = Field(description="Place in the list; among equals the newest stands first", examples=[0])
+    created_at: datetime = Field(examples=["2026-01-05T08:30:00.000000Z"])
+    updated_at: datetime = Field(examples=["2026-01-05T17:45:00.000000Z"])
+    completed_at: datetime | None = Field(
+        description="When it was completed; null while it is open", examples=["2026-01-05T17:45:00.000000Z"]
+    )
 
 
 class TaskListResponse(BaseModel):
     """Tasks in display order."""
 
     tasks: list[TaskResponse]
-    count: int = Field(description="How many tasks this reply holds")
+    count: int = Field(description="How many tasks this reply holds", examples=[1])
 
 
 def task_json(row: Iterable[Any]) -> bytes:

@@ -14,6 +14,7 @@ router = APIRouter(tags=["Health"], redirect_slashes=False)
 @router.get(
     "/health",
     summary="Service and database status",
+    response_description="Healthy",
     responses={503: {"model": HealthResponse, "description": "Unhealthy, same body shape"}},
 )
 async def health_check(database: DatabaseDep, settings: SettingsDep, response: Response) -> HealthResponse:
@@ -27,7 +28,7 @@ async def health_check(database: DatabaseDep, settings: SettingsDep, response: R
     return HealthResponse(status="unhealthy", database="disconnected", version=__version__)
 
 
-@router.get("/health/live", summary="Whether the process answers")
+@router.get("/health/live", summary="Whether the process answers", response_description="Alive")
 async def check_live() -> LiveResponse:
     """Never asks the database, so a poll neither wakes it nor keeps it awake."""
     return LiveResponse()

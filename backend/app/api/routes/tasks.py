@@ -31,6 +31,7 @@ from app.schemas.task import (
 _ANY = documented(BadRequest, Unauthorized, PayloadTooLarge, InternalError, Unavailable)
 _BODY = documented(UnsupportedMediaType, ValidationFailed)
 _ONE = documented(TaskNotFound, ValidationFailed)
+_STORED = "The task as stored"
 
 router = APIRouter(
     prefix="/tasks",
@@ -42,7 +43,9 @@ router = APIRouter(
 )
 
 
-@router.get("", summary="List the caller's tasks", response_model=TaskListResponse)
+@router.get(
+    "", summary="List the caller's tasks", response_model=TaskListResponse, response_description="The list"
+)
 async def list_tasks(tasks: UserTasksDep) -> Response:
     """Return every live task of the caller in display order: by `order`, among equals the newest first."""
     return _json(task_list_json(await tasks.all()))
@@ -53,6 +56,7 @@ async def list_tasks(tasks: UserTasksDep) -> Response:
     summary="Create a task",
     status_code=HTTPStatus.CREATED,
     response_model=TaskResponse,
+    response_description=_STORED,
     responses=_BODY,
 )
 async def create_task(body: TaskCreate, tasks: UserTasksDep) -> Response:
@@ -60,27 +64,49 @@ async def create_task(body: TaskCreate, tasks: UserTasksDep) -> Response:
     return _json(task_json(await tasks.add(**body.model_dump())), HTTPStatus.CREATED)
 
 
-@router.get("/{task_id}", summary="Get one task", response_model=TaskResponse, responses=_ONE)
+@router.get(
+    "/{task_id}",
+    summary="Get one task",
+    response_model=TaskResponse,
+    response_description="The task",
+    responses=_ONE,
+)
 async def get_task(task_id: UUID, tasks: UserTasksDep) -> Response:
     """Return the task. Another user's task is answered like one that never was."""
     return _json(task_json(await tasks.get(task_id)))
 
 
-@router.put("/{task_id}", summary="Replace a task", response_model=TaskResponse, responses=_BODY | _ONE)
+@router.put(
+    "/{task_id}",
+    summary="Replace a task",
+    response_model=TaskResponse,
+    response_description=_STORED,
+    responses=_BODY | _ONE,
+)
 async def update_task(task_id: UUID, body: TaskUpdate, tasks: UserTasksDep) -> Response:
     """Return the task as stored. An absent `order` stays as it was."""
     return _json(task_json(await tasks.change(task_id, **body.model_dump())))
 
 
 @router.patch(
-    "/{task_id}", summary="Change some fields of a task", response_model=TaskResponse, responses=_BODY | _ONE
+    "/{task_id}",
+    summary="Change some fields of a task",
+    response_model=TaskResponse,
+    response_description=_STORED,
+    responses=_BODY | _ONE,
 )
 async def patch_task(task_id: UUID, body: TaskPatch, tasks: UserTasksDep) -> Response:
     """Return the task as stored. What is absent stays as it was; `{}` changes nothing."""
     return _json(task_json(await tasks.change(task_id, **body.model_dump())))
 
 
-@router.delete("/{task_id}", summary="Delete a task", status_code=HTTPStatus.NO_CONTENT, responses=_ONE)
+@router.delete(
+    "/{task_id}",
+    summary="Delete a task",
+    status_code=HTTPStatus.NO_CONTENT,
+    response_description="Gone",
+    responses=_ONE,
+)
 async def delete_task(task_id: UUID, tasks: UserTasksDep) -> None:
     """Delete the task: from now on it does not exist for any endpoint."""
     await tasks.remove(task_id)
