@@ -6,6 +6,7 @@ import uuid
 import httpx
 import pytest
 
+from tests.conftest import administer
 from tests.test_tasks import make
 
 ENDPOINTS = [
@@ -55,8 +56,6 @@ async def test_a_users_writes_do_not_move_anothers_counter(alice, bob, revision_
 
 async def test_the_same_id_of_two_users_names_two_tasks(alice, bob, database_url):
     """The key begins with the owner, so an id can't collide with, or reveal, anybody else's."""
-    from tests.conftest import administer  # noqa: PLC0415 - only this test writes beside the service
-
     task, other = await make(alice, "Alice's"), await make(bob, "Bob's")
     await administer(
         database_url,

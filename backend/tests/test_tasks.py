@@ -1,10 +1,13 @@
 """The task endpoints: what they store, return and refuse."""
 
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.conftest import administer
 
 NEVER = uuid.UUID(int=0)
 MAX_ORDER = 2**31 - 1
@@ -115,6 +118,18 @@ async def test_completing_twice_keeps_the_first_time_and_reopening_clears_it(ali
     renamed = (await alice.put(path, json={"text": "x", "completed": True})).json()
     assert renamed["completed_at"] == first["completed_at"]
     assert (await alice.patch(path, json={"completed": False})).json()["completed_at"] is None
+
+
+async def test_a_tasks_time_never_runs_back(alice, rows_of, database_url):
+    """Writers of two machines may disagree on the time; the later write must not look older."""
+    task = await make(alice)
+    future = datetime.now(UTC) + timedelta(hours=1)
+    sql = "UPDATE tasks SET updated_at = $1 WHERE user_id = $2"
+    await administer(database_url, sql, future, task["user_id"])
+    await alice.patch(f"/tasks/{task['id']}", json={"order": 1})
+    await alice.delete(f"/tasks/{task['id']}")
+    (row,) = await rows_of(task["user_id"])
+    assert row["updated_at"] == future
 
 
 async def test_a_deleted_task_does_not_exist_for_any_endpoint(alice):
