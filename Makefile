@@ -49,10 +49,10 @@ clean: ## remove what was installed here; your data in .data/ stays
 	rm -rf .uv backend/.venv
 
 apt = { [ "$$(id -u)" = 0 ] || { echo "Install $(1) first: sudo apt-get install $(1)"; exit 1; }; \
-	apt-get update -qq && apt-get install -y -qq --no-install-recommends $(1); }
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); }
 
 $(READY): backend/pyproject.toml backend/uv.lock | $(UV)
-	$(IN_BACKEND) $(UV) sync --quiet --locked --extra embedded
+	$(IN_BACKEND) $(UV) sync --quiet --locked --compile-bytecode --extra embedded
 	@touch $@
 
 $(CURDIR)/.uv/bin/uv:

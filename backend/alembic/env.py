@@ -4,13 +4,13 @@ import asyncio
 from typing import Any
 
 import asyncpg
+from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
 import app.models  # noqa: F401 - with them come the tables
-from alembic import context
 from app import embedded
 from app.config import Settings
 from app.database_url import Target

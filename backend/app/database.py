@@ -170,6 +170,4 @@ def is_unavailable(error: BaseException) -> bool:
     """Whether a driver's error says that the database can't serve now, and not that a statement is wrong."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_UNAVAILABLE_STATES)
-    # asyncpg's complaints about arguments are ValueErrors; those are bugs of ours. So is an untrusted
-    # certificate a ValueError, but an OSError first.
-    return isinstance(error, OSError) or not isinstance(error, ValueError)
+    return isinstance(error, (OSError, asyncpg.InterfaceError))

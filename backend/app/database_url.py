@@ -113,6 +113,8 @@ def _url(text: str) -> URL:
 def _one_host(host: str) -> str:
     if "," in host:
         raise ConfigurationError("DATABASE_URL: only one host can be honoured")
+    if host.startswith("/"):  # the folder of a Unix socket
+        return host
     try:
         host.encode("idna")  # what the resolver does, which would fail with every request
     except UnicodeError:
@@ -141,7 +143,8 @@ def _tls(host: str, mode: str | None, root_certificate: str | None) -> ssl.SSLCo
         modes = ", ".join(["disable", *sorted(_UNVERIFIED), *sorted(_VERIFIED)])
         raise ConfigurationError(f"DATABASE_URL: sslmode is one of {modes}")
     try:
-        context = ssl.create_default_context(cafile=None if root_certificate == "system" else root_certificate)
+        system = root_certificate in {None, "system"}
+        context = ssl.create_default_context(cafile=None if system else root_certificate)
     except OSError:
         raise ConfigurationError("DATABASE_URL: sslrootcert is not a file of certificates") from None
     context.set_alpn_protocols(["postgresql"])  # PostgreSQL 17 wants this name in a direct handshake

@@ -1,8 +1,6 @@
 """Puts the service together: settings, database, middleware, routes. Decides nothing."""
 
 import asyncio
-import multiprocessing
-import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager
@@ -22,7 +20,7 @@ from app.errors import ConfigurationError
 from app.middleware import Cors, LastResort, RequestContext
 from app.migrations import migrate
 from app.observability import configure_logging
-from app.processes import end_with_parent
+from app.processes import end_with_supervisor
 
 _DESCRIPTION = """
 Tasks for front ends that sign in with Better Auth. Each user has one list and sees no other.
@@ -64,8 +62,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Start and stop what lives as long as the process: logging, the embedded database, the pool."""
     settings: Settings = app.state.settings
     configure_logging(settings)
-    if multiprocessing.parent_process() is not None:
-        end_with_parent(signal.SIGTERM)  # a worker must not outlive a supervisor that was killed
+    end_with_supervisor()
     with ExitStack() as stack:
         if not settings.database_url:
             url = stack.enter_context(embedded.embedded_postgres(settings.data_dir))

@@ -1,12 +1,12 @@
 """The schema's version: what it should be, what it is, and the way there."""
 
 import asyncpg
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
-from alembic import command
 from app.config import BACKEND, Settings
 from app.database import Database, is_unavailable
 from app.errors import ConfigurationError, Unavailable

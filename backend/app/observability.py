@@ -70,7 +70,7 @@ def _config(settings: Settings) -> dict[str, Any]:
         "root": {"level": "WARNING", "handlers": ["out"]},
         "loggers": {
             "app": {"level": settings.log_level.upper()},
-            "uvicorn": {"level": settings.log_level.upper()},
+            "uvicorn": {"level": settings.log_level.upper(), "propagate": True},
             "uvicorn.access": {"level": "WARNING"},  # ours has the request id
         },
     }

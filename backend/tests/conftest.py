@@ -80,7 +80,8 @@ async def database_url(make_database: MakeDatabase) -> str:
 
 @pytest.fixture(scope="session")
 async def settings(database_url: str) -> Settings:
-    return Settings(database_url=database_url, better_auth_secret=SECRET)
+    """Patient with the database: a busy machine is not what these tests are about."""
+    return Settings(database_url=database_url, better_auth_secret=SECRET, database_timeout=30)
 
 
 @pytest.fixture(scope="session")

@@ -147,7 +147,7 @@ async def execute(page: Page, operation: str, body: dict[str, Any] | None = None
     block = page.locator(f"#operations-Tasks-{operation}")
     await block.locator(".opblock-summary-control").click()
     if body is not None:
-        await block.locator("textarea.body-param__text").fill(json.dumps(body))
+        await block.locator("textarea.body-param__text").fill(json.dumps(body, ensure_ascii=False))
     await block.get_by_role("button", name="Execute").click()
     answer = block.locator(".live-responses-table tr.response")
     shown = await answer.locator(".response-col_description pre").first.inner_text()

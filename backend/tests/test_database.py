@@ -20,6 +20,7 @@ from sqlalchemy import (
     Float,
     Integer,
     MetaData,
+    String,
     Table,
     bindparam,
     column,
@@ -45,6 +46,11 @@ SLEEP = Statement(
 )
 PREPARED = Statement(select(func.count().label("count")).select_from(table("pg_prepared_statements")))
 FAILING = Statement(select(literal_column("1") / bindparam("divisor", type_=Integer)))
+RAISING = Statement(select(func.raise_state(bindparam("state", type_=String))))
+RAISE = """
+    CREATE FUNCTION raise_state(state text) RETURNS int LANGUAGE plpgsql
+    AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = state; END $$
+"""
 KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1"
 
 Connections = Callable[[str], Awaitable[list[asyncpg.Record]]]
@@ -78,7 +84,8 @@ class Postgres:
         try:
             for process in processes:
                 os.kill(process, signal.SIGSTOP)
-            yield
+            async with asyncio.timeout(3 * PROMISED):  # who waits for ever has failed
+                yield
         finally:
             for process in processes:
                 with suppress(ProcessLookupError):
@@ -399,8 +406,8 @@ async def test_a_database_that_is_frozen_before_the_first_request_is_503_too(pos
 
 
 async def test_a_service_that_ends_does_not_wait_for_a_frozen_database(postgres):
-    database = Database(postgres.url, Settings(database_timeout=0.3))
-    await database.fetch(ECHO, value=1)
+    database = Database(postgres.url, Settings(database_timeout=0.3, database_pool_size=2))
+    assert await works_at_full_size(database, 2)
     async with postgres.frozen():
         with pytest.raises(Unavailable):
             await database.fetch(ECHO, value=1)
@@ -483,7 +490,7 @@ async def test_statements_that_take_too_long_are_503_and_give_their_places_back(
     "url",
     [
         "postgresql://u:p@127.0.0.1:1/d",
-        "postgresql://u:p@host.invalid/d",
+        "postgresql://u:p@[::1]:1/d",
         "postgresql://u@/d?host=/nowhere",
         "postgresql://u:p@127.0.0.1:1/d?sslmode=require",
     ],
@@ -495,11 +502,41 @@ async def test_a_database_that_is_not_there_is_503(url, service):
         assert seconds < PROMISED
 
 
-@pytest.mark.parametrize("change", ["user=stranger", "database=nothing"])
-async def test_a_database_that_lets_nobody_in_is_503(change, server, service):
-    url = server.replace("postgres@", "stranger@") if change == "user=stranger" else named(server, "nothing")
+@pytest.mark.parametrize("wrong", ["user", "database"])
+async def test_a_database_that_lets_nobody_in_is_503(wrong, server, service):
+    url = server.replace("postgres@", "stranger@") if wrong == "user" else named(server, "nothing")
     async with service(url) as (_, client):
         assert is_unavailable(await client.get("/tasks"))
+
+
+STATES = {
+    "08006": Unavailable,  # connection failure
+    "25006": Unavailable,  # read-only: a standby, or a primary that is being replaced
+    "28P01": Unavailable,  # the password was changed
+    "3D000": Unavailable,  # no such database
+    "40001": Unavailable,  # could not serialize
+    "40P01": Unavailable,  # deadlock
+    "53100": Unavailable,  # disk full
+    "53300": Unavailable,  # too many connections
+    "55P03": Unavailable,  # lock not available
+    "57014": Unavailable,  # cancelled, by statement_timeout say
+    "57P01": Unavailable,  # shutting down
+    "57P03": Unavailable,  # starting up
+    "22003": asyncpg.PostgresError,  # what follows would be a bug of ours, or a right that is missing
+    "23505": asyncpg.PostgresError,
+    "25001": asyncpg.PostgresError,
+    "42501": asyncpg.PostgresError,
+    "42703": asyncpg.PostgresError,
+}
+
+
+async def test_what_the_server_says_of_itself_is_told_from_what_it_says_of_a_statement(make_database):
+    url = await make_database()
+    await administer(url, RAISE)
+    async with opened(url) as database:
+        for state, expected in STATES.items():
+            with pytest.raises(expected):
+                await database.fetch(RAISING, state=state)
 
 
 # Health
@@ -545,13 +582,16 @@ async def test_a_connection_that_is_slow_to_open_is_not_given_up_for_ever(slow_u
         assert (await client.get("/health")).json()["database"] == "connected"
 
 
-async def test_a_loop_that_ended_during_a_check_does_not_answer_for_the_next(slow_url):
-    """The check belongs to the loop that began it."""
+async def test_loops_that_ask_at_once_have_a_check_each(slow_url):
+    """A loop can't wait for another's, nor may it take over what one left undone."""
     database = Database(slow_url, Settings())
 
-    def ask() -> bool:
-        return asyncio.run(database.answers_within(0.01))
+    def ask(seconds: float) -> bool:
+        return asyncio.run(database.answers_within(seconds))
 
-    assert not await asyncio.to_thread(ask)
-    assert await database.answers_within(2)
+    assert not await asyncio.to_thread(ask, 0.01)
+    other = asyncio.create_task(asyncio.to_thread(ask, 5))
+    await asyncio.sleep(0.1)
+    assert await database.answers_within(5)
+    assert await other
     await database.close()

@@ -18,10 +18,11 @@ import yaml
 from sqlmodel import SQLModel
 
 import app.models
-from app.cli import _welcome, cli
+from app.cli import cli
 from app.config import BACKEND, EXAMPLE_SECRET, Settings
 from app.errors import AppError
 from app.main import create_app
+from app.serving import welcome
 from tests.conftest import SECRET
 from tests.test_openapi import served
 
@@ -114,7 +115,7 @@ def test_a_command_that_is_named_exists_with_its_options(document: Path):
 
 def test_the_readme_shows_what_the_start_prints():
     (shown,) = re.findall(r"```text\n(.*?)```", section(README, "What the start prints"), re.DOTALL)
-    printed = _welcome(Settings(better_auth_secret=SECRET))
+    printed = welcome(Settings(better_auth_secret=SECRET))
     printed = re.sub(
         r"Bearer [\w.-]+", "Bearer eyJ...", printed.replace(str(ROOT.resolve()), "/home/you/tasks-api")
     )

@@ -52,7 +52,7 @@ def test_a_task_handler_sees_the_callers_tasks_and_never_a_user_id(handler):
 def test_a_module_says_first_what_it_holds_and_stays_short(path):
     text = path.read_text()
     assert ast.get_docstring(ast.parse(text)), "the first line says what the module holds"
-    assert len(text.splitlines()) <= 180
+    assert len(text.splitlines()) <= 190
 
 
 def test_no_module_has_a_name_that_says_nothing():

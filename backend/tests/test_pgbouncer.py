@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -197,26 +197,46 @@ def url(make_empty: Callable[[], str], pooled: Callable[[str], str]) -> str:
     return pooled(made)
 
 
+@contextmanager
+def several(
+    number: int, command: Sequence[str | Path], variables: dict[str, str]
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """Start a command several times; whatever happens, none of them is left."""
+    with ExitStack() as stack:
+        started = []
+        for _ in range(number):
+            process = subprocess.Popen(
+                command,
+                cwd=BACKEND,
+                env=os.environ | variables,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            started.append(process)
+        yield started
+
+
+def said_by(processes: list[subprocess.Popen[str]]) -> list[str]:
+    """Let all go on at the same time, to their end."""
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=60)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes)
+    return said
+
+
 def load(url: str, *, prepared: str) -> dict[str, Any]:
     """Run three client processes at once; what all of them found."""
-    clients = [
-        subprocess.Popen(
-            [sys.executable, "-c", CLIENT, url, prepared],
-            cwd=BACKEND,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(3)
-    ]
-    for client in clients:
-        assert client.stdout
-        assert client.stdout.readline() == "ready\n"
-    for client in clients:
-        assert client.stdin
-        client.stdin.write("go\n")
-        client.stdin.flush()
-    found = [json.loads(client.communicate(timeout=60)[0]) for client in clients]
+    with several(3, [sys.executable, "-c", CLIENT, url, prepared], {}) as clients:
+        for client in clients:
+            assert client.stdout
+            assert client.stdout.readline() == "ready\n"
+        found = [json.loads(said) for said in said_by(clients)]
     return {"right": sum(one["right"] for one in found), "failures": [one["failures"] for one in found]}
 
 
@@ -253,17 +273,7 @@ def test_nothing_stays_prepared_in_the_shared_sessions(url):
 def test_five_migrations_at_once_all_succeed(make_empty, pooled, tmp_path):
     empty = make_empty()
     variables = {"DATABASE_URL": pooled(empty), "BETTER_AUTH_SECRET": SECRET, "DATA_DIR": str(tmp_path)}
-    runners = [
-        subprocess.Popen(
-            [Path(sys.executable).with_name("tasks-api"), "migrate"],
-            env=os.environ | variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(5)
-    ]
-    for runner in runners:
-        assert (runner.communicate()[0], runner.returncode) == ("The schema is up to date.\n", 0)
+    with several(5, [Path(sys.executable).with_name("tasks-api"), "migrate"], variables) as runners:
+        assert said_by(runners) == ["The schema is up to date.\n"] * 5
     rows = asyncio.run(administer(empty, "SELECT version_num FROM alembic_version"))
     assert [row["version_num"] for row in rows] == [newest_revision()]

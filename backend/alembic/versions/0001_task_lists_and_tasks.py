@@ -1,7 +1,6 @@
 """Task lists and tasks."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0001"

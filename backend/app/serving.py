@@ -1,0 +1,142 @@
+"""How `serve` runs: the port, the database and its schema, the welcome, the server, the end."""
+
+import asyncio
+import errno
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from app import __version__
+from app.auth.tokens import sign
+from app.config import Settings, get_settings
+from app.embedded import embedded_postgres
+from app.errors import ConfigurationError, Unavailable
+from app.migrations import migrate, refuse_old_schema
+from app.observability import configure_logging
+
+#: The grace for requests, the closing of the pool (2 s) and of the database stay within five seconds.
+_GRACE_SECONDS = 2
+_WORKER_SECONDS = 4
+
+_WEEK = 7 * 24 * 3600
+
+
+def run(settings: Settings) -> None:
+    """Serve until a signal comes; raises ConfigurationError when it can't start."""
+    configure_logging(settings)
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listening_socket(settings))
+        url = settings.database_url or stack.enter_context(embedded_postgres(settings.data_dir))
+        _check_or_migrate(url, settings)
+        # Worker processes read the environment again.
+        os.environ |= {"DATABASE_URL": url, "BETTER_AUTH_SECRET": settings.better_auth_secret}
+        get_settings.cache_clear()
+        if not settings.production:
+            print(welcome(settings), flush=True)  # noqa: T201 - it is for the person at the terminal
+        _serve(settings, listener)
+
+
+def exit_on_signals() -> None:
+    """Turn SIGTERM and SIGINT into an exit that stops what was started; impatient repetitions change nothing.
+
+    uvicorn ends by raising the signal again that it was stopped with.
+    """
+    stops = (signal.SIGTERM, signal.SIGINT)
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        for number in stops:
+            signal.signal(number, signal.SIG_IGN)
+        sys.exit(0)
+
+    for number in stops:
+        signal.signal(number, leave)
+
+
+@contextmanager
+def _listening_socket(settings: Settings) -> Iterator[socket.socket]:
+    """Take the port before anything is started for it; who calls early waits for the first answer."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+            listener.listen()
+        except OSError as error:
+            at_fault = "PORT" if error.errno in {errno.EADDRINUSE, errno.EACCES} else "HOST"
+            raise ConfigurationError(
+                f"{at_fault}: can't listen on {settings.host}:{settings.port} ({error.strerror}); "
+                f"choose another with {at_fault}="
+            ) from None
+        yield listener
+
+
+def _check_or_migrate(url: str, settings: Settings) -> None:
+    if settings.production:
+        asyncio.run(refuse_old_schema(url, settings))
+        return
+    try:
+        migrate(url)
+    except Unavailable as error:
+        logging.getLogger("app").warning("%s; serving anyway", error.message)
+
+
+def welcome(settings: Settings) -> str:
+    """Return what a person needs who has just started the service."""
+    base = f"http://{_callable_host(settings.host)}:{settings.port}"
+    data = "your DATABASE_URL" if settings.database_url else settings.data_dir.resolve()
+    local_token = sign("local", settings.better_auth_secret, seconds=_WEEK)
+    return f"""
+  Tasks API {__version__}
+  docs    {base}/docs
+  health  {base}/health
+  data    {data}
+
+  Create a task (this token is good for a week, for the user "local"):
+
+  curl '{base}/tasks' -H 'Content-Type: application/json' -d '{{"text": "Buy milk"}}' \\
+    -H 'Authorization: Bearer {local_token}'
+"""
+
+
+def _callable_host(host: str) -> str:
+    """Return an address that reaches this machine where `host` means all of them; IPv6 in brackets."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - where it was asked for
+    return f"[{host}]" if ":" in host else host
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        "app.main:app",
+        workers=settings.workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    if settings.workers > 1:
+        supervisor = Multiprocess(config, sockets=[listener])
+        exit_on_signals()  # the supervisor's own way waits up to 5 s for a worker that is just starting
+        try:
+            supervisor.run()
+        finally:
+            _end_workers()
+    else:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _end_workers() -> None:
+    workers = multiprocessing.active_children()
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join(_WORKER_SECONDS)
+        worker.kill()

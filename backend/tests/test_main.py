@@ -1,0 +1,54 @@
+"""The application as a server runs it: `uvicorn app.main:app`, from `backend/`."""
+
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.auth.tokens import sign
+from tests.conftest import SECRET
+from tests.servers import Commands, processes_of
+
+UVICORN = ("uvicorn", "app.main:app", "--port", "{port}")
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    return Commands(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def test_with_nothing_set_it_brings_its_own_database_and_leaves_nothing(commands, data_dir):
+    with commands.start(*UVICORN, data_dir=data_dir) as service:
+        service.started()
+        assert httpx.get(f"{service.url}/health").json()["database"] == "connected"
+        token = sign("alice", (data_dir / "secret").read_text(), seconds=60)
+        tasks = httpx.get(f"{service.url}/tasks", headers={"Authorization": f"Bearer {token}"})
+        assert tasks.json() == {"tasks": [], "count": 0}
+        assert service.ends_after(signal.SIGTERM)
+        assert "Traceback" not in service.output
+
+
+def test_with_a_database_nothing_embedded_starts(commands, data_dir, database_url):
+    with commands.start(
+        *UVICORN, data_dir=data_dir, database_url=database_url, better_auth_secret=SECRET
+    ) as service:
+        service.started()
+        assert httpx.get(f"{service.url}/health").json()["database"] == "connected"
+        assert processes_of(data_dir) == {service.process.pid}
+        assert not data_dir.exists()
+        assert service.ends_after(signal.SIGTERM)
+
+
+def test_a_setting_that_will_not_do_is_one_line(commands):
+    refused = commands.run("uvicorn", "app.main:app", environment="production", better_auth_secret=SECRET)
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert refused.stderr.splitlines() == [
+        "tasks-api: DATABASE_URL: production needs it, the embedded server is for development"
+    ]
