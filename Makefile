@@ -4,8 +4,12 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test check format lint types imports migrate test-browser test-pgbouncer clean
 
+# The certificates of this machine, which may know an authority that uv's own do not (a company's proxy).
+export UV_SYSTEM_CERTS := 1
+
 PYTHON ?= python3
-UV := $(or $(shell command -v uv),$(CURDIR)/.uv/bin/uv)
+UV := $(or $(shell command -v uv),../.uv/bin/uv)
+OWN_UV := $(if $(filter ../%,$(UV)),.uv/bin/uv)
 BIN := .venv/bin
 READY := backend/.venv/.ready
 IN_BACKEND := cd backend &&
@@ -19,7 +23,7 @@ run: $(READY) ## serve http://127.0.0.1:8000, with its own database (HOST= PORT=
 migrate: $(READY) ## bring the schema of DATABASE_URL, or of the embedded database, up to date
 	@$(IN_BACKEND) exec $(BIN)/tasks-api migrate
 
-test: $(READY) ## run the tests on an embedded PostgreSQL (T=tests/test_tasks.py for some of them)
+test: $(READY) ## run the tests on an embedded PostgreSQL, in two minutes (T=tests/test_tasks.py for some)
 	$(IN_BACKEND) $(BIN)/pytest -n auto $(if $(T),$(T),--cov --cov-report=term)
 
 check: format lint types imports test ## everything a change must pass: format, lint, types, import rules, tests
@@ -51,13 +55,14 @@ clean: ## remove what was installed here; your data in .data/ stays
 apt = { [ "$$(id -u)" = 0 ] || { echo "Install $(1) first: sudo apt-get install $(1)"; exit 1; }; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); }
 
-$(READY): backend/pyproject.toml backend/uv.lock | $(UV)
-	$(IN_BACKEND) $(UV) sync --quiet --locked --compile-bytecode --extra embedded
+$(READY): backend/pyproject.toml backend/uv.lock | $(OWN_UV)
+	@echo "Installing into backend/.venv, once; it takes about half a minute."
+	@$(IN_BACKEND) $(UV) sync --quiet --locked --extra embedded --compile-bytecode
 	@touch $@
 
-$(CURDIR)/.uv/bin/uv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+.uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv .uv \
 		|| { rm -rf .uv; echo "Python's venv is missing: sudo apt-get install python3-venv"; exit 1; }
-	.uv/bin/pip install --quiet --disable-pip-version-check uv
+	@.uv/bin/pip install --quiet --disable-pip-version-check uv

@@ -1,17 +1,16 @@
 """Settings: one frozen field per environment variable, each with a sentence."""
 
-import os
-import secrets
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import ConfigurationError
+from app.local_secret import local_secret
 
 BACKEND = Path(__file__).parents[1]
 
@@ -30,12 +29,26 @@ def _long_enough(secret: str) -> str:
 
 def _origins(text: str) -> str:
     for origin in _split(text):
-        parts = urlsplit(origin)
-        if origin != "*" and (
-            parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}"
-        ):
-            raise ValueError(f"'{origin}' is not an origin; write it like https://app.example.com")
+        if origin != "*" and not _is_origin(origin):
+            raise ValueError(
+                f"'{origin}' is not an origin as browsers send it; write it like https://app.example.com, in "
+                "lower case, without wildcard, path or the scheme's own port"
+            )
     return text
+
+
+def _is_origin(text: str) -> bool:
+    """Whether a browser may send it (RFC 6454 section 6.2); anything else would never match, in silence."""
+    found = re.fullmatch(r"(https?)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", text)
+    return found is not None and found.groups() not in {("http", "80"), ("https", "443")}
+
+
+def _from_checkout(path: Path) -> Path:
+    return BACKEND.parent / path
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _split(text: str) -> list[str]:
@@ -93,7 +106,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=65_536, ge=1024, description="Bytes that a request body may have, at most; then 413."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         default="info", description="The least severe log lines that are written."
     )
     log_format: Literal["auto", "console", "json"] = Field(
@@ -102,9 +115,9 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="The address that `serve` listens on.")
     port: int = Field(default=8000, ge=1, le=65_535, description="The port that `serve` listens on.")
     workers: int = Field(default=1, ge=1, le=128, description="Worker processes that `serve` starts.")
-    data_dir: Path = Field(
+    data_dir: Annotated[Path, AfterValidator(_from_checkout)] = Field(
         default=BACKEND.parent / ".data",
-        description="Where the embedded PostgreSQL and the development secret live.",
+        description="Where the embedded PostgreSQL and the local secret live; relative to the checkout.",
     )
 
     @model_validator(mode="after")
@@ -142,7 +155,7 @@ def get_settings() -> Settings:
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings; without any auth setting, outside production, use the local secret.
 
-    Raises ConfigurationError, one line that names the variables at fault and none of their values.
+    Raises ConfigurationError, one line that names the variables at fault and none of their secrets.
     """
     try:
         settings = Settings(**overrides)
@@ -150,30 +163,9 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError("; ".join(map(_line, error.errors()))) from None
     if settings.better_auth_secret:
         return settings
-    return settings.model_copy(update={"better_auth_secret": _local_secret(settings.data_dir / "secret")})
+    return settings.model_copy(update={"better_auth_secret": local_secret(settings.data_dir / "secret")})
 
 
 def _line(error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Value error, ")
     return f"{str(error['loc'][0]).upper()}: {message}" if error["loc"] else message
-
-
-def _local_secret(path: Path) -> str:
-    """Return the development secret, made on first use; only its owner may read it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".secret-{os.getpid()}")
-        draft.touch(0o600)
-        draft.write_text(secrets.token_urlsafe(_SECRET_BYTES))
-        try:
-            os.link(draft, path)  # whoever links first wins; nobody ever reads half a secret
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-        return path.read_text()
-    except OSError as error:
-        raise ConfigurationError(
-            f"DATA_DIR: can't keep the development secret in {path.parent} ({error.strerror}); "
-            "choose another folder or set BETTER_AUTH_SECRET"
-        ) from None

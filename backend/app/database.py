@@ -25,8 +25,9 @@ _RELEASE_SECONDS = 0.5
 _CLOSE_SECONDS = 2
 
 #: SQLSTATEs that are about the database's state and not about the statement: connection (08), login (28),
-#: no such database (3D), resources (53), shutdown, start and cancel (57), read-only (25006), locks (40, 55).
-_UNAVAILABLE_STATES = ("08", "28", "3D", "53", "57", "25006", "40", "55")
+#: no such database (3D), resources (53), shutdown, start and cancel (57), read-only (25006), locks (40, 55),
+#: a schema that is not migrated (42P01, 42703) or that the role may not use (42501).
+_UNAVAILABLE_STATES = ("08", "28", "3D", "53", "57", "25006", "40", "55", "42P01", "42703", "42501")
 
 
 class Statement:
@@ -129,8 +130,10 @@ class Database:
         """Return the migration that the schema stands at; None before the first one."""
         try:
             row = await self.fetch_one(_SCHEMA_REVISION)
-        except asyncpg.UndefinedTableError:
-            return None
+        except Unavailable as error:
+            if isinstance(error.__cause__, asyncpg.UndefinedTableError):
+                return None
+            raise
         return row["version_num"] if row else None
 
     async def close(self) -> None:
@@ -140,6 +143,7 @@ class Database:
             await opened[0].aclose()
 
     async def _pool(self) -> Pool:
+        """Return the running loop's pool; with `min_size=0` opening it waits for nothing, so none race."""
         loop = asyncio.get_running_loop()
         if loop not in self._pools:
             self._pools = {other: opened for other, opened in self._pools.items() if not other.is_closed()}

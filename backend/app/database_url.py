@@ -145,7 +145,7 @@ def _tls(host: str, mode: str | None, root_certificate: str | None) -> ssl.SSLCo
     try:
         system = root_certificate in {None, "system"}
         context = ssl.create_default_context(cafile=None if system else root_certificate)
-    except OSError:
+    except (OSError, ValueError):
         raise ConfigurationError("DATABASE_URL: sslrootcert is not a file of certificates") from None
     context.set_alpn_protocols(["postgresql"])  # PostgreSQL 17 wants this name in a direct handshake
     return context

@@ -26,7 +26,8 @@ _DESCRIPTION = """
 Tasks for front ends that sign in with Better Auth. Each user has one list and sees no other.
 
 To try it here, press **Authorize** and paste a token: one of your front end's or, in development,
-one from `tasks-api token --user alice`.
+the one that the start prints, or one from
+`backend/.venv/bin/tasks-api token --user alice`.
 """
 
 
@@ -65,10 +66,17 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     end_with_supervisor()
     with ExitStack() as stack:
         if not settings.database_url:
-            url = stack.enter_context(embedded.embedded_postgres(settings.data_dir))
-            await asyncio.to_thread(migrate, url)
+            await _start_database(stack, settings)
         yield
         await app.state.database.close()
+
+
+async def _start_database(stack: ExitStack, settings: Settings) -> None:
+    try:
+        url = stack.enter_context(embedded.embedded_postgres(settings.data_dir))
+        await asyncio.to_thread(migrate, url)
+    except ConfigurationError as error:
+        sys.exit(f"tasks-api: {error}")
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -77,7 +85,17 @@ def _operation_id(route: APIRoute) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
-try:
-    app = create_app(get_settings())
-except ConfigurationError as error:
-    sys.exit(f"tasks-api: {error}")
+def __getattr__(name: str) -> FastAPI:
+    """Make `app` when it is first asked for (PEP 562).
+
+    So importing this module reads no settings and writes no file; `uvicorn app.main:app` and
+    `from app.main import app` work as ever, and a setting that won't do is one line.
+    """
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        globals()[name] = create_app(get_settings())
+    except ConfigurationError as error:
+        sys.exit(f"tasks-api: {error}")
+    made: FastAPI = globals()[name]
+    return made

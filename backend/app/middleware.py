@@ -92,9 +92,8 @@ class Cors(CORSMiddleware):
         answer = super().preflight_response(request_headers)
         if answer.status_code < 400:  # noqa: PLR2004
             return answer
-        refusal = error_response(
-            BadRequest("This page may not make this request; CORS_ORIGINS lists who may.")
-        )
+        reason = bytes(answer.body).decode()  # which of origin, method and headers it was
+        refusal = error_response(BadRequest(f"{reason}; CORS_ORIGINS lists the origins that may call."))
         for name, value in answer.headers.items():
             if name.startswith("access-control-") or name == "vary":
                 refusal.headers[name] = value

@@ -34,7 +34,9 @@ def migrate(url: str, revision: str = "head") -> None:
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
         cause = _of_the_driver(error)
         if not is_unavailable(cause):
-            raise
+            raise ConfigurationError(
+                f"DATABASE_URL: the migration failed ({type(cause).__name__})"
+            ) from error
         raise Unavailable(
             f"DATABASE_URL: the database can't be reached or refuses service ({type(cause).__name__})"
         ) from error

@@ -16,7 +16,7 @@ _FIELDS = ("method", "route", "status", "duration_ms", "request_id", "user")
 
 
 class ConsoleFormatter(logging.Formatter):
-    """`12:30:01 INFO  POST /tasks 201 1.9 ms [request id]`."""
+    """`12:30:01 INFO  POST /tasks 201 1.9 ms [request id] user`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one line, and below it the traceback if there is one."""
@@ -25,7 +25,7 @@ class ConsoleFormatter(logging.Formatter):
             field = record.__dict__
             text = (
                 f"{field['method']} {field['route']} {field['status']} {field['duration_ms']} ms "
-                f"[{field['request_id']}]"
+                f"[{field['request_id']}] {field['user'] or '-'}"
             )
         time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         line = f"{time} {record.levelname:<7} {text}"
@@ -38,7 +38,7 @@ def configure_logging(settings: Settings) -> None:
 
 
 def user_hash(user_id: str) -> str:
-    """Return what the log says of a user: the same for the same user, and no way back."""
+    """Return the pseudonym that the log has for a user: always the same one, and not the id itself."""
     return hashlib.sha256(user_id.encode()).hexdigest()[:16]
 
 

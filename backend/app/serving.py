@@ -25,7 +25,10 @@ from app.observability import configure_logging
 
 #: The grace for requests, the closing of the pool (2 s) and of the database stay within five seconds.
 _GRACE_SECONDS = 2
-_WORKER_SECONDS = 4
+_WORKER_SECONDS = 3.5
+
+#: A worker that is still starting on a busy machine is not a dead one.
+_START_SECONDS = 30
 
 _WEEK = 7 * 24 * 3600
 
@@ -39,6 +42,7 @@ def run(settings: Settings) -> None:
         _check_or_migrate(url, settings)
         # Worker processes read the environment again.
         os.environ |= {"DATABASE_URL": url, "BETTER_AUTH_SECRET": settings.better_auth_secret}
+        os.environ |= {"HOST": settings.host, "PORT": str(settings.port), "WORKERS": str(settings.workers)}
         get_settings.cache_clear()
         if not settings.production:
             print(welcome(settings), flush=True)  # noqa: T201 - it is for the person at the terminal
@@ -70,6 +74,8 @@ def _listening_socket(settings: Settings) -> Iterator[socket.socket]:
         try:
             listener.bind((settings.host, settings.port))
             listener.listen()
+        except (TypeError, UnicodeError):
+            raise ConfigurationError("HOST: this is not the name of a host") from None
         except OSError as error:
             at_fault = "PORT" if error.errno in {errno.EADDRINUSE, errno.EACCES} else "HOST"
             raise ConfigurationError(
@@ -121,6 +127,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_worker_healthcheck=_START_SECONDS,
     )
     if settings.workers > 1:
         supervisor = Multiprocess(config, sockets=[listener])
@@ -130,7 +137,13 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         finally:
             _end_workers()
     else:
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stay orderly however often Ctrl-C is pressed: the grace is short enough to wait for."""
+        super().handle_exit(signal.SIGTERM if self.should_exit else sig, frame)
 
 
 def _end_workers() -> None:

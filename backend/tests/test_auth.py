@@ -116,6 +116,9 @@ BAD = {
     "exp a string": token(exp=str(int(NOW + 60))),
     "exp true": token(exp=True),
     "exp null": token(exp=None),
+    "exp huge": token(exp=10**400),
+    "exp hugely in the past": token(exp=-(10**400)),
+    "nbf huge": token(nbf=10**400),
     "exp infinite": token(payload='{"sub": "alice", "exp": Infinity}'),
     "exp not a number": token(payload='{"sub": "alice", "exp": NaN}'),
     "iat a string": token(iat="yesterday"),
@@ -131,7 +134,7 @@ BAD = {
     "four parts": good + ".AAAA",
     "one part": "alice",
     "empty signature": good.rsplit(".", 1)[0] + ".",
-    "too long": token(name="x" * 8192),
+    "too long, and that is found before anything else": token(name="x" * 8192, exp=NOW - 3600),
 }
 
 

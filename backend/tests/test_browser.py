@@ -20,7 +20,7 @@ import pytest
 from app.auth.tokens import sign
 from app.config import Settings
 from app.main import create_app
-from tests.conftest import SECRET, MakeDatabase
+from tests.conftest import SECRET, MakeDatabase, administer
 from tests.test_openapi import served
 from tests.test_tasks import NEVER
 
@@ -269,8 +269,11 @@ async def test_a_listed_origin_can_read_that_the_database_is_down(page, front_en
 async def test_a_listed_origin_can_read_a_failure_of_ours(
     page, front_end, token, make_database: MakeDatabase
 ):
-    """A database without the tables is nothing that the service expects."""
-    with serve(await make_database(empty=True), front_end) as api:
+    """A column of another type is nothing that the service expects."""
+    url = await make_database()
+    await administer(url, "ALTER TABLE tasks ALTER COLUMN deleted_at TYPE text")
+    await administer(url, "ALTER TABLE tasks ALTER COLUMN user_id TYPE bytea USING user_id::bytea")
+    with serve(url, front_end) as api:
         await page.goto(front_end)
         answer = await fetch(page, f"{api}/tasks", token)
     assert (answer["status"], answer["body"]["error"]) == (500, "INTERNAL_ERROR")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import EXAMPLE_SECRET, get_settings, load_settings
+from app.config import BACKEND, EXAMPLE_SECRET, get_settings, load_settings
 from app.errors import ConfigurationError
 
 SECRET = "s" * 32
@@ -45,6 +45,19 @@ def test_each_variable_is_read(environment):
     assert (settings.port, settings.workers, settings.health_timeout) == (9000, 4, 0.5)
 
 
+@pytest.mark.parametrize(
+    "origins", ["http://localhost:3000", "https://a.example,http://[::1]:3000", "http://10.0.0.1"]
+)
+def test_an_origin_is_taken_as_browsers_send_it(environment, origins):
+    environment({"CORS_ORIGINS": origins, "BETTER_AUTH_SECRET": SECRET})
+    assert load_settings().cors_origins == origins
+
+
+def test_a_log_level_may_be_in_capitals(environment):
+    environment({"LOG_LEVEL": "WARNING", "BETTER_AUTH_SECRET": SECRET})
+    assert load_settings().log_level == "warning"
+
+
 def test_an_empty_variable_is_an_absent_one(environment):
     environment({"PORT": "", "CORS_ORIGINS": "", "BETTER_AUTH_SECRET": SECRET})
     assert load_settings().port == 8000
@@ -70,6 +83,14 @@ BAD = [
     ({"CORS_ORIGINS": "localhost:3000"}, "CORS_ORIGINS"),
     ({"CORS_ORIGINS": "https://a.example/"}, "CORS_ORIGINS"),
     ({"CORS_ORIGINS": "https://a.example, ftp://b.example"}, "CORS_ORIGINS"),
+    ({"CORS_ORIGINS": "https://"}, "CORS_ORIGINS"),
+    ({"CORS_ORIGINS": "https://*.example.com"}, "CORS_ORIGINS"),
+    ({"CORS_ORIGINS": "https://App.example.com"}, "CORS_ORIGINS"),
+    ({"CORS_ORIGINS": "https://app.example.com:443"}, "CORS_ORIGINS"),
+    ({"CORS_ORIGINS": "http://app.example.com:80"}, "CORS_ORIGINS"),
+    ({"CORS_ORIGINS": "https://user@app.example.com"}, "CORS_ORIGINS"),
+    ({"CORS_ORIGINS": "http://localhost:abc"}, "CORS_ORIGINS"),
+    ({"CORS_ORIGINS": "https://a b"}, "CORS_ORIGINS"),
     ({"PORT": "abc", "WORKERS": "many"}, "PORT"),
 ]
 
@@ -127,7 +148,19 @@ def test_the_development_secret_is_made_once_and_only_its_owner_may_read_it(tmp_
     assert load_settings(data_dir=folder).better_auth_secret == secret
     assert load_settings(data_dir=tmp_path / "other").better_auth_secret != secret
     assert stat.S_IMODE((folder / "secret").stat().st_mode) == 0o600
-    assert os.listdir(folder) == ["secret"]  # noqa: PTH208 - names are enough
+    assert sorted(os.listdir(folder)) == [".gitignore", "secret"]  # noqa: PTH208 - names are enough
+
+
+def test_a_damaged_development_secret_is_named(tmp_path):
+    (tmp_path / "secret").write_text("abc")
+    with pytest.raises(ConfigurationError, match=r"^DATA_DIR: .*/secret is damaged"):
+        load_settings(data_dir=tmp_path)
+
+
+def test_a_relative_folder_is_below_the_checkout():
+    assert (
+        load_settings(data_dir=Path("other"), better_auth_secret=SECRET).data_dir == BACKEND.parent / "other"
+    )
 
 
 def test_a_set_secret_makes_no_other(tmp_path):

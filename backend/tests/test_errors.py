@@ -12,7 +12,7 @@ from app.api.error_handlers import error_response
 from app.config import Settings
 from app.errors import AppError
 from app.main import create_app
-from tests.conftest import SECRET, ClientFor
+from tests.conftest import SECRET, ClientFor, MakeDatabase
 from tests.test_tasks import NEVER
 
 JSON = {"Content-Type": "application/json"}
@@ -105,6 +105,7 @@ async def test_a_body_that_grows_too_large_is_refused_as_soon_as_it_does(alice):
 
     answer = await alice.post("/tasks", content=chunks(), headers=JSON)
     assert_error(answer, 413, "PAYLOAD_TOO_LARGE")
+    assert sent <= 65_536 + 2 * 8192
 
 
 async def test_a_body_of_the_greatest_size_is_read(alice):
@@ -122,6 +123,7 @@ async def test_a_body_of_the_greatest_size_is_read(alice):
         {"Content-Type": "application/x-www-form-urlencoded"},
         {"Content-Type": "application/jsonx"},
         {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+        {"Content-Type": "application/json", "Content-Encoding": "Deflate"},
     ],
 )
 @pytest.mark.parametrize(
@@ -177,6 +179,17 @@ def app_without_database():
     return create_app(
         Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing", better_auth_secret=SECRET)
     )
+
+
+async def test_a_schema_that_is_not_migrated_is_503_and_the_log_says_what_to_do(
+    make_database: MakeDatabase, client_for: ClientFor, caplog
+):
+    app = create_app(Settings(database_url=await make_database(empty=True), better_auth_secret=SECRET))
+    async with client_for("alice", app) as client:
+        answer = await client.get("/tasks")
+    await app.state.database.close()
+    assert_error(answer, 503, "SERVICE_UNAVAILABLE")
+    assert "run: tasks-api migrate" in caplog.text
 
 
 @pytest.mark.parametrize(

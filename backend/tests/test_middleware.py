@@ -78,6 +78,7 @@ async def test_a_listed_origin_may_read_every_answer(alice, method, path, option
     answer = await ask(alice, method, path, options, Origin=ORIGIN)
     assert answer.status_code == status
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert answer.headers["Access-Control-Allow-Credentials"] == "true"
     assert "Origin" in answer.headers["Vary"]
     exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
     assert {"X-Request-ID", "WWW-Authenticate", "Retry-After", "Allow"} <= set(exposed)

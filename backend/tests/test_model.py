@@ -140,8 +140,8 @@ def test_the_lists_stay_what_the_model_says(settings: Settings, database_url: st
         run_state_machine_as_test(
             Machine,
             settings=hypothesis_settings(
-                max_examples=30,
-                stateful_step_count=25,
+                max_examples=15,
+                stateful_step_count=20,
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
             ),

@@ -19,7 +19,7 @@ from app.config import BACKEND, Settings
 from app.main import create_app
 from tests.conftest import SECRET
 
-CASES_PER_OPERATION = int(os.environ.get("SCHEMATHESIS_CASES", "40"))
+CASES_PER_OPERATION = int(os.environ.get("SCHEMATHESIS_CASES", "15"))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ bearer = HTTPBearer(
 )
 
 
-async def get_settings(request: Request) -> Settings:
+async def get_app_settings(request: Request) -> Settings:
     """Return the settings that this app was made with."""
     settings: Settings = request.app.state.settings
     return settings
@@ -30,7 +30,7 @@ async def get_database(request: Request) -> Database:
     return database
 
 
-SettingsDep = Annotated[Settings, Depends(get_settings)]
+SettingsDep = Annotated[Settings, Depends(get_app_settings)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 
 

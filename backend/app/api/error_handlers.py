@@ -10,13 +10,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
-from app.errors import AppError, BadRequest, MethodNotAllowed, NotFound, ValidationFailed
+from app.errors import AppError, MethodNotAllowed, NotFound, ValidationFailed
 from app.observability import where
 from app.schemas.error import ErrorResponse
 
 _logger = logging.getLogger("app")
 
 _MOST_DETAILS = 20
+
+#: What an operator can do about an SQLSTATE.
+_HINTS = {
+    "42P01": "; run: tasks-api migrate",
+    "42703": "; run: tasks-api migrate",
+    "42501": "; GRANT the role its rights",
+}
 
 #: What a field accepts, by pydantic's name for the mistake; nothing of what was sent is repeated.
 _SENTENCES = {
@@ -51,9 +58,14 @@ def add_error_handlers(app: FastAPI) -> None:
     async def family(_request: Request, error: AppError) -> Response:
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             cause = error.__cause__ or error
-            state = getattr(cause, "sqlstate", None)
+            state = getattr(cause, "sqlstate", None) or ""
             _logger.warning(
-                "%s: %s %s at %s", error.code, type(cause).__qualname__, state or "", where(cause)
+                "%s: %s %s at %s%s",
+                error.code,
+                type(cause).__qualname__,
+                state,
+                where(cause),
+                _HINTS.get(state, ""),
             )
         return error_response(error)
 
@@ -68,7 +80,7 @@ def add_error_handlers(app: FastAPI) -> None:
                 return error_response(NotFound())
             case HTTPStatus.METHOD_NOT_ALLOWED:
                 return error_response(MethodNotAllowed(headers={"Allow": _allowed(request, error)}))
-        return error_response(BadRequest())
+        raise error  # nothing here raises another; should something, the last resort tells
 
     app.exception_handler(AppError)(family)
     app.exception_handler(RequestValidationError)(validation)

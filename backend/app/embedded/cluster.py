@@ -99,7 +99,8 @@ def _reachable(path: Path) -> bool:
 def socket_dir(data_dir: Path) -> Path:
     """Return the cluster itself, or a short folder where that makes too long a path for a Unix socket."""
     cluster = data_dir.resolve() / "postgres"
-    if len(os.fsencode(cluster / SOCKET_NAME)) <= _SOCKET_PATH_BYTES:
+    fits = len(os.fsencode(cluster / SOCKET_NAME)) <= _SOCKET_PATH_BYTES
+    if fits and "," not in str(cluster):  # the option takes a list
         return cluster
     name = hashlib.sha256(os.fsencode(cluster)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"tasks-api-{os.geteuid()}-{name}"

@@ -56,7 +56,8 @@ def _change(**values: object) -> Update:
     """Change one task and stamp it with the user's next revision.
 
     The counter comes first, here and everywhere: its row lock makes a user's revisions follow the order
-    of commits, and one order of locks can't deadlock. It moves only if the task is there.
+    of commits, and one order of locks can't deadlock. It moves only if the task is there; a change that
+    waits for the lock and finds the task deleted by the winner leaves its number unused.
     """
     counter = (
         update(_lists)

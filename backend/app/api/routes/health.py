@@ -20,7 +20,8 @@ router = APIRouter(tags=["Health"], redirect_slashes=False)
 async def health_check(database: DatabaseDep, settings: SettingsDep, response: Response) -> HealthResponse:
     """Ask the database, for at most HEALTH_TIMEOUT seconds. For people and deployments.
 
-    Frequent polls belong on /health/live: a query keeps a serverless database awake.
+    It waits for a connection like every request, so a service that is busy to the last connection says
+    `disconnected` too. Frequent polls belong on /health/live: a query keeps a serverless database awake.
     """
     if await database.answers_within(settings.health_timeout):
         return HealthResponse(status="healthy", database="connected", version=__version__)
