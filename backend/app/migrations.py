@@ -33,7 +33,8 @@ def migrate(url: str, revision: str = "head") -> None:
         raise ConfigurationError(f"migrate: {error}") from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
         cause = _of_the_driver(error)
-        if not is_unavailable(cause):
+        wrong = getattr(cause, "sqlstate", None) or ""
+        if wrong.startswith("42") or not is_unavailable(cause):  # 42: it is the migration that doesn't fit
             raise ConfigurationError(
                 f"DATABASE_URL: the migration failed ({type(cause).__name__})"
             ) from error
