@@ -15,14 +15,13 @@ STOP_SECONDS = 4
 
 
 def ready_server(cluster: Path) -> int | None:
-    """Return the pid of the cluster's server if it takes connections, by line 8 of its pid file."""
-    pid_file = cluster / "postmaster.pid"
-    try:
-        lines = pid_file.read_text().split("\n")
-    except OSError:
-        return None
+    """Return the pid of the cluster's server if it takes connections, by line 8 of its pid file.
+
+    Both come from one reading: a server that starts over the leftover of another replaces the file.
+    """
+    lines = _lines(cluster)
     ready = len(lines) > 7 and lines[7].strip() == "ready"  # noqa: PLR2004 - the eighth line
-    return _postmaster(pid_file) if ready else None
+    return _postmaster(cluster, lines) if ready else None
 
 
 def end_leftover(cluster: Path) -> None:
@@ -34,7 +33,7 @@ def end_leftover(cluster: Path) -> None:
     if not pid_file.exists():
         return
     deadline = time.monotonic() + STOP_SECONDS
-    while (pid := _postmaster(pid_file)) and time.monotonic() < deadline:
+    while (pid := _postmaster(cluster, _lines(cluster))) and time.monotonic() < deadline:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGINT)
         time.sleep(POLL_SECONDS)
@@ -49,14 +48,21 @@ def end_leftover(cluster: Path) -> None:
         pid_file.write_text("\n".join([str(os.getpid()), *rest]))
 
 
-def _postmaster(pid_file: Path) -> int | None:
-    """Return the pid in the file if that process is the server of this cluster."""
+def _lines(cluster: Path) -> list[str]:
     try:
-        pid = int(pid_file.read_text().split("\n")[0])
+        return (cluster / "postmaster.pid").read_text().split("\n")
+    except OSError:
+        return []
+
+
+def _postmaster(cluster: Path, lines: list[str]) -> int | None:
+    """Return the pid on the first line if that process is the server of this cluster."""
+    try:
+        pid = int(lines[0])
         command = _command_line(pid)
-    except (OSError, ValueError):
+    except (OSError, ValueError, IndexError):
         return None
-    return pid if f"postgres -D {pid_file.parent} " in command else None
+    return pid if f"postgres -D {cluster} " in command else None
 
 
 def _command_line(pid: int) -> str:
