@@ -31,6 +31,11 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
+def uncovered() -> dict[str, str]:
+    """The environment of a process that coverage does not follow: that doubles what it costs."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -111,12 +116,14 @@ class Service:
 class Commands:
     """Starts the project's commands in a checkout, with the settings given and no others."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, covered: bool = True) -> None:
         self._checkout = checkout(folder)
+        self._covered = covered
 
     def environment(self, **settings: object) -> dict[str, str]:
         named = {name.upper(): str(value) for name, value in settings.items()}
-        return os.environ | {"PYTHONPATH": str(self._checkout)} | named
+        inherited = dict(os.environ) if self._covered else uncovered()
+        return inherited | {"PYTHONPATH": str(self._checkout)} | named
 
     def run(self, command: str, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""

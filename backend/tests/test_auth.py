@@ -170,6 +170,7 @@ def test_a_verified_token_is_verified_again_after_a_minute(verifier, clock):
     assert verifier.user(long) is not first
 
 
+@pytest.mark.no_cover
 def test_the_memory_of_tokens_is_bounded(verifier):
     first = token(sub="first")
     remembered = verifier.user(first)

@@ -165,9 +165,6 @@ def refusal(finished: subprocess.CompletedProcess[str]) -> str:
         ({"port": "abc"}, "PORT"),
         ({"host": "192.0.2.1"}, "HOST"),
         (PRODUCTION | {"database_url": ""}, "DATABASE_URL"),
-        (PRODUCTION | {"better_auth_secret": ""}, "BETTER_AUTH_SECRET"),
-        (PRODUCTION | {"better_auth_secret": "short"}, "BETTER_AUTH_SECRET"),
-        (PRODUCTION | {"cors_origins": "*"}, "CORS_ORIGINS"),
         ({"database_url": "mysql://u:hidden@h/d"}, "DATABASE_URL"),
     ],
 )

@@ -20,7 +20,7 @@ from app import embedded
 from app.embedded import embedded_postgres
 from app.errors import ConfigurationError
 from tests.conftest import FAST, administer
-from tests.servers import BACKEND, END_SECONDS, processes_of, wait_for
+from tests.servers import BACKEND, END_SECONDS, processes_of, uncovered, wait_for
 
 NOBODY = 65_534
 ROOT = os.geteuid() == 0
@@ -57,7 +57,7 @@ def owner(data_dir: Path, *, user: int | None = None, **environment: str) -> Ite
         ):
             # For reading the code that is tested where it lies in a private folder; not for writing.
             prefix += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
-        variables = {name: value for name, value in variables.items() if not name.startswith("COV")}
+        variables = uncovered() | {"PYTHONPATH": str(BACKEND)} | environment
     process = subprocess.Popen(
         [*prefix, sys.executable, "-c", OWNER, str(data_dir)],
         env=variables,

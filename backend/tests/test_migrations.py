@@ -1,7 +1,6 @@
 """The schema's way: up, down, side by side, and never away from what the tables in Python say."""
 
 import asyncio
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from app.database_url import Target
 from app.errors import ConfigurationError, Unavailable
 from app.migrations import alembic_config, migrate, newest_revision, refuse_old_schema
 from tests.conftest import SECRET, administer
+from tests.servers import uncovered
 
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
 SCHEMA = """
@@ -51,7 +51,7 @@ def start(program: str, *arguments: str, url: str, **variables: str) -> subproce
     return subprocess.Popen(
         [Path(sys.executable).with_name(program), *arguments],
         cwd=BACKEND,
-        env=os.environ | {"DATABASE_URL": url} | variables,
+        env=uncovered() | {"DATABASE_URL": url} | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -115,6 +116,7 @@ class Lists(RuleBasedStateMachine):
         self.revisions[user] += 1
 
 
+@pytest.mark.no_cover  # a thousand requests; what they run, others cover
 def test_the_lists_stay_what_the_model_says(settings: Settings, database_url: str):
     app = create_app(settings)
 

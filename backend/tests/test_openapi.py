@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import uvicorn
 from fastapi import FastAPI
 
@@ -37,6 +38,7 @@ def served(app: FastAPI) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.no_cover  # a thousand requests; what they run, others cover
 async def test_the_service_does_what_its_document_says(settings: Settings, tmp_path: Path):
     token = sign(f"schemathesis-{uuid.uuid4()}", SECRET, seconds=3600)
     with served(create_app(settings)) as url:

@@ -17,7 +17,7 @@ from tests.servers import END_SECONDS, START_SECONDS, Commands, processes_of, wa
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Commands:
-    return Commands(tmp_path_factory.mktemp("checkout"))
+    return Commands(tmp_path_factory.mktemp("checkout"), covered=False)
 
 
 @pytest.fixture
