@@ -65,7 +65,7 @@ def command_line(program: str, cluster: Path) -> list[str]:
         return [str(binary)]
     rights = [f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--pdeathsig=INT"]
     if not (_reachable(binary.parent) and _reachable(cluster.parent)):
-        # A private folder on the way (/root, say): `nobody` may pass it, and nobody's modes change.
+        # A private folder on the way (a home, say): `nobody` may pass it, and nobody's modes change.
         # The secure bit keeps access(2), which PostgreSQL asks about itself, of the same opinion.
         rights += ["--securebits=+no_setuid_fixup"]
         rights += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
