@@ -617,3 +617,9 @@ async def test_loops_that_ask_at_once_have_a_check_each(slow_url):
     assert await database.answers_within(1)
     assert await other
     await database.close()
+
+
+def test_an_idle_connection_is_given_up_before_neon_takes_it_away():
+    """It suspends after 300 s without queries, and every connection dies with it."""
+    database = Database("postgresql://h/d", Settings())
+    assert 0 < database._arguments["max_inactive_connection_lifetime"] < 300  # noqa: SLF001 - a figure to hold
