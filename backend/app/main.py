@@ -66,17 +66,10 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     end_with_supervisor()
     with ExitStack() as stack:
         if not settings.database_url:
-            await _start_database(stack, settings)
+            url = stack.enter_context(embedded.embedded_postgres(settings.data_dir))
+            await asyncio.to_thread(migrate, url)
         yield
         await app.state.database.close()
-
-
-async def _start_database(stack: ExitStack, settings: Settings) -> None:
-    try:
-        url = stack.enter_context(embedded.embedded_postgres(settings.data_dir))
-        await asyncio.to_thread(migrate, url)
-    except ConfigurationError as error:
-        sys.exit(f"tasks-api: {error}")
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -94,8 +87,8 @@ def __getattr__(name: str) -> FastAPI:
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        globals()[name] = create_app(get_settings())
+        made = create_app(get_settings())
     except ConfigurationError as error:
         sys.exit(f"tasks-api: {error}")
-    made: FastAPI = globals()[name]
+    globals()[name] = made
     return made

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.error_handlers import error_response
-from app.errors import BadRequest, InternalError
+from app.errors import BadRequest, ConfigurationError, InternalError
 from app.observability import log_request, user_hash, where
 
 _logger = logging.getLogger("app")
@@ -111,7 +111,7 @@ class LastResort:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _in_one_line(send))
             return
         started = False
 
@@ -128,6 +128,20 @@ class LastResort:
             _logger.error("unexpected %s at %s", type(error).__qualname__, where(error))  # noqa: TRY400 - see where()
             if not started:  # a half-sent answer ends here; the server closes the connection
                 await error_response(InternalError())(scope, receive, send)
+
+
+def _in_one_line(send: Send) -> Send:
+    """Tell a setting that the start fails on by its sentence; Starlette tells it by its traceback."""
+
+    async def send_shortened(message: Message) -> None:
+        if message["type"] == "lifespan.startup.failed":
+            *_, last = message["message"].strip().splitlines()
+            kind, _, sentence = last.partition(": ")
+            if kind.endswith(ConfigurationError.__name__):
+                message["message"] = sentence
+        await send(message)
+
+    return send_shortened
 
 
 def _request_id(scope: Scope) -> str:

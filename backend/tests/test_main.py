@@ -52,3 +52,12 @@ def test_a_setting_that_will_not_do_is_one_line(commands):
     assert refused.stderr.splitlines() == [
         "tasks-api: DATABASE_URL: production needs it, the embedded server is for development"
     ]
+
+
+def test_a_folder_that_will_not_do_is_told_without_a_traceback(commands):
+    """It is found when the lifespan starts the embedded database."""
+    refused = commands.run("uvicorn", "app.main:app", data_dir="/proc/nope", better_auth_secret=SECRET)
+    assert refused.returncode != 0
+    said = refused.stdout + refused.stderr
+    assert "DATA_DIR: /proc/nope can't be written" in said
+    assert "Traceback" not in said
