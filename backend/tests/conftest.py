@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import asyncpg
-import httpx
+import httpx2 as httpx
 import pytest
 from fastapi import FastAPI
 

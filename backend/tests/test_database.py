@@ -13,7 +13,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncpg
-import httpx
+import httpx2 as httpx
 import pytest
 from sqlalchemy import (
     Column,

@@ -4,7 +4,7 @@ import inspect
 import json
 import logging
 
-import httpx
+import httpx2 as httpx
 import pytest
 
 import app.errors

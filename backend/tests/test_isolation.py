@@ -3,7 +3,7 @@
 import itertools
 import uuid
 
-import httpx
+import httpx2 as httpx
 import pytest
 
 from tests.conftest import administer

@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 
-import httpx
+import httpx2 as httpx
 import pytest
 
 from app.auth.tokens import sign

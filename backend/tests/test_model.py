@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck

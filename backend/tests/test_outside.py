@@ -19,7 +19,7 @@ import os
 import time
 import uuid
 
-import httpx
+import httpx2 as httpx
 import jwt
 import pytest
 
