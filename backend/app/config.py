@@ -1,14 +1,15 @@
 """Settings: one frozen field per environment variable, each with a sentence."""
 
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from app.config_auth import BetterAuthSettings
+from app.config_values import lower, origins, separated
 from app.errors import ConfigurationError
 from app.local_secret import local_secret
 
@@ -17,45 +18,12 @@ BACKEND = Path(__file__).parents[1]
 #: What `.env.example` shows; production refuses it.
 EXAMPLE_SECRET = "replace-me-with-the-secret-of-your-front-end"  # noqa: S105 - an example, refused in production
 
-#: HMAC-SHA256 wants a key of at least its output's size (RFC 7518 section 3.2).
-_SECRET_BYTES = 32
-
-
-def _long_enough(secret: str) -> str:
-    if secret and len(secret.encode()) < _SECRET_BYTES:
-        raise ValueError(f"must have at least {_SECRET_BYTES} bytes; make one with: openssl rand -base64 32")
-    return secret
-
-
-def _origins(text: str) -> str:
-    for origin in _split(text):
-        if origin != "*" and not _is_origin(origin):
-            raise ValueError(
-                f"'{origin}' is not an origin as browsers send it; write it like https://app.example.com, in "
-                "lower case, without wildcard, path or the scheme's own port"
-            )
-    return text
-
-
-def _is_origin(text: str) -> bool:
-    """Whether a browser may send it (RFC 6454 section 6.2); anything else would never match, in silence."""
-    found = re.fullmatch(r"(https?)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", text)
-    return found is not None and found.groups() not in {("http", "80"), ("https", "443")}
-
 
 def _from_checkout(path: Path) -> Path:
     return BACKEND.parent / path
 
 
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _split(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()]
-
-
-class Settings(BaseSettings):
+class Settings(BetterAuthSettings):
     """The service's configuration, read from the environment and from `backend/.env`."""
 
     model_config = SettingsConfigDict(
@@ -94,19 +62,14 @@ class Settings(BaseSettings):
         le=10,
         description="Seconds that /health waits for the database before it says `disconnected`.",
     )
-    better_auth_secret: Annotated[str, AfterValidator(_long_enough)] = Field(
-        default="",
-        repr=False,
-        description="The BETTER_AUTH_SECRET of your front end: tokens signed HS256 with it are accepted.",
-    )
-    cors_origins: Annotated[str, AfterValidator(_origins)] = Field(
+    cors_origins: Annotated[str, AfterValidator(origins)] = Field(
         default="http://localhost:3000",
         description="Origins whose pages may call the API, separated by commas.",
     )
     max_body_bytes: int = Field(
         default=65_536, ge=1024, description="Bytes that a request body may have, at most; then 413."
     )
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = Field(
         default="info", description="The least severe log lines that are written."
     )
     log_format: Literal["auto", "console", "json"] = Field(
@@ -125,8 +88,15 @@ class Settings(BaseSettings):
         if self.production:
             if not self.database_url:
                 raise ValueError("DATABASE_URL: production needs it, the embedded server is for development")
-            if not self.better_auth_secret:
-                raise ValueError("BETTER_AUTH_SECRET: production needs it, or nobody could sign in")
+            if not (self.better_auth_url or self.better_auth_secret):
+                raise ValueError(
+                    "BETTER_AUTH_URL: production needs it, or BETTER_AUTH_SECRET, or nobody could sign in"
+                )
+            if self.jwks_url.startswith("http:") and not self.better_auth_jwks_url:
+                raise ValueError(
+                    "BETTER_AUTH_URL: keys that come over http can be forged on the way; write https, or "
+                    "name an address in your own network with BETTER_AUTH_JWKS_URL"
+                )
             if self.better_auth_secret == EXAMPLE_SECRET:
                 raise ValueError("BETTER_AUTH_SECRET: this is the example's; everybody knows it")
             if "*" in self.cors_origin_list:
@@ -139,7 +109,7 @@ class Settings(BaseSettings):
 
     @property
     def cors_origin_list(self) -> list[str]:
-        return _split(self.cors_origins)
+        return separated(self.cors_origins)
 
     @property
     def json_logs(self) -> bool:
@@ -153,7 +123,7 @@ def get_settings() -> Settings:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the settings; without any auth setting, outside production, use the local secret.
+    """Read the settings; without a secret, outside production, use the local one.
 
     Raises ConfigurationError, one line that names the variables at fault and none of their secrets.
     """
@@ -161,7 +131,7 @@ def load_settings(**overrides: Any) -> Settings:
         settings = Settings(**overrides)
     except ValidationError as error:
         raise ConfigurationError("; ".join(map(_line, error.errors()))) from None
-    if settings.better_auth_secret:
+    if settings.better_auth_secret or settings.production:
         return settings
     return settings.model_copy(update={"better_auth_secret": local_secret(settings.data_dir / "secret")})
 

@@ -13,6 +13,7 @@ class AppError(Exception):
 
     `message` is one sentence for a person and says what to do next where there is something to do;
     `details` has one line per problem. None of them may hold driver text, a token or a task's text.
+    `reason` is for the log and the operator, never for the caller, and holds nothing that a caller sent.
     """
 
     status: ClassVar[int]
@@ -25,10 +26,12 @@ class AppError(Exception):
         *,
         details: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
+        reason: str = "",
     ) -> None:
         self.message = message or self.message
         self.details = list(details)
         self.headers = dict(headers or {})
+        self.reason = reason
         super().__init__(self.message)
 
 
@@ -82,10 +85,19 @@ class InternalError(AppError):
 
 
 class Unavailable(AppError):
-    """The database can't answer now (RFC 9110 section 15.6.4: 503 with Retry-After, in seconds)."""
+    """Something that is needed can't be had now (RFC 9110 section 15.6.4: 503; Retry-After is in seconds)."""
 
     status, code = 503, "SERVICE_UNAVAILABLE"
     message = "The database is not reachable right now; try again in a moment."
 
-    def __init__(self, message: str | None = None, *, retry_after: int = 1) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after)})
+    def __init__(self, message: str | None = None, *, retry_after: int = 1, reason: str = "") -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after)}, reason=reason)
+
+
+class SignInUnavailable(Unavailable):
+    """What a credential is checked against can't be had now. Never a 401: that logs people out."""
+
+    message = "Your sign-in can't be checked right now; try again in a moment."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(retry_after=5, reason=reason)

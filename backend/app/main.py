@@ -13,7 +13,7 @@ from app import __version__, embedded
 from app.api.docs_page import router as docs_page
 from app.api.error_handlers import add_error_handlers
 from app.api.routes import health, tasks
-from app.auth import TokenVerifier
+from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
 from app.database import Database
 from app.errors import ConfigurationError
@@ -21,6 +21,7 @@ from app.middleware import Cors, LastResort, RequestContext
 from app.migrations import migrate
 from app.observability import configure_logging
 from app.processes import end_with_supervisor
+from app.queries.sessions import Sessions
 
 _DESCRIPTION = """
 Tasks for front ends that sign in with Better Auth. Each user has one list and sees no other.
@@ -51,11 +52,35 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = Database(settings.database_url or embedded.url(settings.data_dir), settings)
-    app.state.verifier = TokenVerifier(settings.better_auth_secret)
+    app.state.session_database = _session_database(settings, app.state.database)
+    app.state.jwks = Jwks(settings.jwks_url) if settings.jwks_url else None
+    app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database)
     add_error_handlers(app)
     for router in (tasks.router, health.router, docs_page):
         app.include_router(router)
     return app
+
+
+def _session_database(settings: Settings, tasks: Database) -> Database | None:
+    """Return where Better Auth keeps its sessions; None where session tokens are not accepted."""
+    match settings.better_auth_database_url:
+        case "":
+            return None
+        case "same" | settings.database_url:
+            return tasks
+    try:
+        return Database(settings.better_auth_database_url, settings)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"BETTER_AUTH_{error}") from None
+
+
+def _verifier(settings: Settings, jwks: Jwks | None, session_database: Database | None) -> Verifier:
+    """Each kind of credential is accepted when its setting is there."""
+    rules = ClaimRules(settings.issuer, settings.audiences)
+    sessions = None
+    if session_database is not None:
+        sessions = SessionVerifier(settings.better_auth_secret, Sessions(session_database).find)
+    return Verifier(TokenVerifier(settings.better_auth_secret, jwks, rules), sessions)
 
 
 @asynccontextmanager
@@ -68,8 +93,19 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         if not settings.database_url:
             url = stack.enter_context(embedded.embedded_postgres(settings.data_dir))
             await asyncio.to_thread(migrate, url)
+        if app.state.jwks is not None:
+            app.state.jwks.refresh()  # behind: the start waits for no other server
         yield
-        await app.state.database.close()
+        await close(app)
+
+
+async def close(app: FastAPI) -> None:
+    """Give back what the app holds in the running event loop; it may be used again, in any."""
+    if app.state.jwks is not None:
+        await app.state.jwks.close()
+    if app.state.session_database is not None:
+        await app.state.session_database.close()
+    await app.state.database.close()
 
 
 def _operation_id(route: APIRoute) -> str:

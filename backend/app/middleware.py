@@ -63,7 +63,8 @@ class RequestContext:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            user = scope.get("state", {}).get("user")
+            state = scope.get("state", {})
+            user = state.get("user")
             log_request(
                 method=scope["method"],
                 route=_route(scope),
@@ -71,6 +72,7 @@ class RequestContext:
                 duration_ms=round((time.perf_counter() - started) * 1000, 2),
                 request_id=request_id,
                 user=user and user_hash(user.id),
+                reason=state.get("reason") or None,
             )
 
 

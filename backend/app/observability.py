@@ -12,11 +12,11 @@ from app.config import Settings
 
 requests = logging.getLogger("app.requests")
 
-_FIELDS = ("method", "route", "status", "duration_ms", "request_id", "user")
+_FIELDS = ("method", "route", "status", "duration_ms", "request_id", "user", "reason")
 
 
 class ConsoleFormatter(logging.Formatter):
-    """`12:30:01 INFO  POST /tasks 201 1.9 ms [request id] user`."""
+    """`12:30:01 INFO  POST /tasks 401 1.9 ms [request id] user: reason`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one line, and below it the traceback if there is one."""
@@ -26,7 +26,7 @@ class ConsoleFormatter(logging.Formatter):
             text = (
                 f"{field['method']} {field['route']} {field['status']} {field['duration_ms']} ms "
                 f"[{field['request_id']}] {field['user'] or '-'}"
-            )
+            ) + (f": {field['reason']}" if field["reason"] else "")
         time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         line = f"{time} {record.levelname:<7} {text}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
@@ -43,7 +43,7 @@ def user_hash(user_id: str) -> str:
 
 
 def log_request(**fields: Any) -> None:
-    """Log one answered request; nothing of its content, its token or its query."""
+    """Log one answered request; nothing of its content, its token or its query. A refusal has a `reason`."""
     requests.info("request", extra={name: fields[name] for name in _FIELDS})
 
 

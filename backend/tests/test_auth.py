@@ -13,7 +13,7 @@ import httpx2 as httpx
 import jwt
 import pytest
 
-from app.auth import TokenVerifier, User, bearer_token
+from app.auth import TokenVerifier, User, Verifier, bearer_token
 from app.auth.tokens import sign
 from app.errors import AppError, Unauthorized
 from tests.conftest import SECRET, ClientFor
@@ -60,8 +60,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def verifier(clock: Clock) -> TokenVerifier:
-    return TokenVerifier(SECRET, clock)
+def verifier(clock: Clock) -> Verifier:
+    return Verifier(TokenVerifier(SECRET), clock=clock)
 
 
 GOOD = {
@@ -82,13 +82,13 @@ GOOD = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_a_good_token_tells_its_user(verifier, name):
-    assert verifier.user(GOOD[name]) == User("alice")
+async def test_a_good_token_tells_its_user(verifier, name):
+    assert await verifier.user(GOOD[name]) == User("alice")
 
 
 @pytest.mark.parametrize("user_id", ["1", "69ee5e16-ec31-4de7-8080-b087f9c1e082", "ü" * 255, "a b", "😀"])
-def test_a_user_id_is_any_text_that_the_database_can_hold(verifier, user_id):
-    assert verifier.user(token(sub=user_id)) == User(user_id)
+async def test_a_user_id_is_any_text_that_the_database_can_hold(verifier, user_id):
+    assert await verifier.user(token(sub=user_id)) == User(user_id)
 
 
 good = token()
@@ -139,52 +139,52 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_token_is_refused_without_telling_why(verifier, name):
+async def test_a_bad_token_is_refused_without_telling_why(verifier, name):
     with pytest.raises(Unauthorized) as refusal:
-        verifier.user(BAD[name])
+        await verifier.user(BAD[name])
     assert refusal.value.headers == {"WWW-Authenticate": INVALID}
 
 
 @pytest.mark.parametrize("seconds", [30, 31, 3600])
-def test_an_expired_token_says_so(verifier, seconds):
+async def test_an_expired_token_says_so(verifier, seconds):
     with pytest.raises(Unauthorized) as refusal:
-        verifier.user(token(exp=NOW - seconds))
+        await verifier.user(token(exp=NOW - seconds))
     assert refusal.value.headers == {"WWW-Authenticate": EXPIRED}
 
 
-def test_a_verified_token_is_remembered_but_not_past_its_end(verifier, clock):
+async def test_a_remembered_token_is_remembered_but_not_past_its_end(verifier, clock):
     short = token(exp=NOW + 10)
-    assert verifier.user(short) is verifier.user(short)
+    assert await verifier.user(short) is await verifier.user(short)
     clock.now = NOW + 41
     with pytest.raises(Unauthorized) as refusal:
-        verifier.user(short)
+        await verifier.user(short)
     assert refusal.value.headers == {"WWW-Authenticate": EXPIRED}
 
 
-def test_a_verified_token_is_verified_again_after_a_minute(verifier, clock):
+async def test_a_remembered_token_is_remembered_again_after_a_minute(verifier, clock):
     long = token(exp=NOW + 3600)
-    first = verifier.user(long)
+    first = await verifier.user(long)
     clock.now = NOW + 59
-    assert verifier.user(long) is first
+    assert await verifier.user(long) is first
     clock.now = NOW + 61
-    assert verifier.user(long) is not first
+    assert await verifier.user(long) is not first
 
 
 @pytest.mark.no_cover
-def test_the_memory_of_tokens_is_bounded(verifier):
+async def test_the_memory_of_tokens_is_bounded(verifier):
     first = token(sub="first")
-    remembered = verifier.user(first)
+    remembered = await verifier.user(first)
     for number in range(4096):
-        verifier.user(token(sub=str(number)))
-    assert verifier.user(first) is not remembered
-    assert len(verifier._verified) == 4096  # noqa: SLF001 - its size is the point
+        await verifier.user(token(sub=str(number)))
+    assert await verifier.user(first) is not remembered
+    assert len(verifier._remembered) == 4096  # noqa: SLF001 - its size is the point
 
 
-def test_a_refused_token_is_not_remembered(verifier):
+async def test_a_refused_token_is_not_remembered(verifier):
     for _ in range(2):
         with pytest.raises(Unauthorized):
-            verifier.user(BAD["another secret"])
-    assert not verifier._verified  # noqa: SLF001
+            await verifier.user(BAD["another secret"])
+    assert not verifier._remembered  # noqa: SLF001
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,78 @@ BAD = [
     ({"CORS_ORIGINS": "http://localhost:abc"}, "CORS_ORIGINS"),
     ({"CORS_ORIGINS": "https://a b"}, "CORS_ORIGINS"),
     ({"PORT": "abc", "WORKERS": "many"}, "PORT"),
+    ({"BETTER_AUTH_URL": "app.example.com"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "ftp://app.example.com"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://user:canary@app.example.com"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://app.example.com/?a=b"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://app.example.com/#a"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://app.example.com:99999"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://app.example.com:0"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://app example.com"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://[::1"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://a.example", "BETTER_AUTH_JWKS_URL": "web:3000"}, "BETTER_AUTH_JWKS_URL"),
+    ({"BETTER_AUTH_JWKS_URL": "http://web:3000/api/auth/jwks"}, "BETTER_AUTH_JWKS_URL"),
+    ({"BETTER_AUTH_ISSUER": "https://a.example"}, "BETTER_AUTH_ISSUER"),
+    ({"BETTER_AUTH_AUDIENCE": "tasks-api"}, "BETTER_AUTH_AUDIENCE"),
+    ({"BETTER_AUTH_DATABASE_URL": "same"}, "BETTER_AUTH_SECRET"),
 ]
+
+#: What Better Auth makes of its baseURL: the origin of its tokens, and where it publishes its keys.
+URLS = [
+    ("https://app.example.com", "https://app.example.com", "https://app.example.com/api/auth/jwks"),
+    ("https://app.example.com/", "https://app.example.com", "https://app.example.com/api/auth/jwks"),
+    ("https://app.example.com/api/auth", "https://app.example.com", "https://app.example.com/api/auth/jwks"),
+    ("https://app.example.com/app/", "https://app.example.com", "https://app.example.com/app/jwks"),
+    ("HTTPS://App.Example.com:443", "https://app.example.com", "HTTPS://App.Example.com:443/api/auth/jwks"),
+    ("http://localhost:3000", "http://localhost:3000", "http://localhost:3000/api/auth/jwks"),
+    ("http://[::1]:80", "http://[::1]", "http://[::1]:80/api/auth/jwks"),
+]
+
+
+@pytest.mark.parametrize(("url", "origin", "keys"), URLS)
+def test_issuer_audience_and_keys_follow_from_the_url_as_in_better_auth(environment, url, origin, keys):
+    environment({"BETTER_AUTH_URL": url, "BETTER_AUTH_SECRET": SECRET})
+    settings = load_settings()
+    assert (settings.issuer, settings.audiences, settings.jwks_url) == (origin, frozenset({origin}), keys)
+
+
+def test_issuer_audience_and_keys_may_be_others(environment):
+    environment(
+        {
+            "BETTER_AUTH_URL": "https://app.example.com",
+            "BETTER_AUTH_JWKS_URL": "http://web:3000/api/auth/jwks",
+            "BETTER_AUTH_ISSUER": "https://app.example.com/",
+            "BETTER_AUTH_AUDIENCE": "tasks-api, web",
+            "BETTER_AUTH_SECRET": SECRET,
+        }
+    )
+    settings = load_settings()
+    assert settings.jwks_url == "http://web:3000/api/auth/jwks"
+    assert (settings.issuer, settings.audiences) == (
+        "https://app.example.com/",
+        frozenset({"tasks-api", "web"}),
+    )
+
+
+def test_without_a_url_there_are_no_keys(environment):
+    environment({"BETTER_AUTH_SECRET": SECRET})
+    assert load_settings().jwks_url == ""
+
+
+def test_production_needs_the_url_or_the_secret_and_makes_up_neither(environment, tmp_path):
+    environment(PRODUCTION | {"BETTER_AUTH_SECRET": "", "BETTER_AUTH_URL": "https://app.example.com"})
+    settings = load_settings(data_dir=tmp_path / "data")
+    assert settings.better_auth_secret == ""
+    assert not (tmp_path / "data").exists()
+
+
+def test_production_takes_keys_over_http_from_an_address_of_its_own_network_only(environment):
+    environment(PRODUCTION | {"BETTER_AUTH_URL": "http://app.example.com"})
+    with pytest.raises(ConfigurationError, match=r"^BETTER_AUTH_URL: .*BETTER_AUTH_JWKS_URL"):
+        load_settings()
+    environment({"BETTER_AUTH_JWKS_URL": "http://web:3000/api/auth/jwks"})
+    assert load_settings().jwks_url == "http://web:3000/api/auth/jwks"
 
 
 @pytest.mark.parametrize(("variables", "name"), BAD)
@@ -107,7 +178,7 @@ def test_a_bad_value_is_one_line_that_names_the_variable(environment, variables,
 
 UNFIT = [
     ({"DATABASE_URL": ""}, "DATABASE_URL"),
-    ({"BETTER_AUTH_SECRET": ""}, "BETTER_AUTH_SECRET"),
+    ({"BETTER_AUTH_SECRET": ""}, "BETTER_AUTH_URL"),
     ({"BETTER_AUTH_SECRET": "x" * 31}, "BETTER_AUTH_SECRET"),
     ({"BETTER_AUTH_SECRET": EXAMPLE_SECRET}, "BETTER_AUTH_SECRET"),
     ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS"),

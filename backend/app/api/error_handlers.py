@@ -20,9 +20,9 @@ _MOST_DETAILS = 20
 
 #: What an operator can do about an SQLSTATE.
 _HINTS = {
-    "42P01": "; run: tasks-api migrate",
-    "42703": "; run: tasks-api migrate",
-    "42501": "; GRANT the role its rights",
+    "42P01": "run: tasks-api migrate",
+    "42703": "run: tasks-api migrate",
+    "42501": "GRANT the role its rights",
 }
 
 #: What a field accepts, by pydantic's name for the mistake; nothing of what was sent is repeated.
@@ -55,17 +55,19 @@ def error_response(error: AppError) -> Response:
 def add_error_handlers(app: FastAPI) -> None:
     """Render the family and what FastAPI and Starlette raise themselves."""
 
-    async def family(_request: Request, error: AppError) -> Response:
+    async def family(request: Request, error: AppError) -> Response:
+        request.state.reason = error.reason
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             cause = error.__cause__ or error
             state = getattr(cause, "sqlstate", None) or ""
+            hint = error.reason or _HINTS.get(state)
             _logger.warning(
                 "%s: %s %s at %s%s",
                 error.code,
                 type(cause).__qualname__,
                 state,
                 where(cause),
-                _HINTS.get(state, ""),
+                f"; {hint}" if hint else "",
             )
         return error_response(error)
 

@@ -31,7 +31,7 @@ class GuardedRoute(APIRoute):
             limit = request.app.state.settings.max_body_bytes
             _refuse_declared_size(request.headers, limit)
             token = bearer_token(request.headers.getlist("authorization"))
-            request.state.user = request.app.state.verifier.user(token)
+            request.state.user = await request.app.state.verifier.user(token)
             if takes_body:
                 request = _BodyRequest(request, limit)
                 if await request.body():

@@ -1,6 +1,19 @@
 """From a bearer credential to the user who holds it."""
 
 from app.auth.bearer import bearer_token
-from app.auth.tokens import TokenVerifier, User
+from app.auth.claims import ClaimRules, User
+from app.auth.jwks import Jwks
+from app.auth.sessions import Session, SessionVerifier
+from app.auth.tokens import TokenVerifier
+from app.auth.verifier import Verifier
 
-__all__ = ["TokenVerifier", "User", "bearer_token"]
+__all__ = [
+    "ClaimRules",
+    "Jwks",
+    "Session",
+    "SessionVerifier",
+    "TokenVerifier",
+    "User",
+    "Verifier",
+    "bearer_token",
+]

@@ -27,18 +27,20 @@ def bearer_token(headers: Sequence[str]) -> str:
 
 def expired() -> Unauthorized:
     return _invalid_token(
-        "The access token expired", "Your sign-in has expired; get a new token and try again."
+        "The access token expired", "Your sign-in has expired; get a new token and try again.", "it expired"
     )
 
 
-def invalid() -> Unauthorized:
-    """Whatever is wrong with a token: the reason is for the log, not for who may have forged it."""
-    return _invalid_token("The access token is invalid", "The access token is not valid; sign in again.")
+def invalid(reason: str) -> Unauthorized:
+    """Whatever else is wrong with a token: the reason is for the log, not for who may have forged it."""
+    return _invalid_token(
+        "The access token is invalid", "The access token is not valid; sign in again.", reason
+    )
 
 
-def _invalid_token(description: str, message: str) -> Unauthorized:
+def _invalid_token(description: str, message: str, reason: str) -> Unauthorized:
     challenge = f'{_CHALLENGE}, error="invalid_token", error_description="{description}"'
-    return Unauthorized(message, headers={"WWW-Authenticate": challenge})
+    return Unauthorized(message, headers={"WWW-Authenticate": challenge}, reason=reason)
 
 
 def _invalid_request(message: str) -> BadRequest:

@@ -1,120 +1,148 @@
-"""HS256 tokens, signed with the secret that the API shares with the front end."""
+"""JSON Web Tokens: the front end's, signed with its key pair, and HS256 with the shared secret."""
 
-import hashlib
+import binascii
 import time
-import unicodedata
-from collections.abc import Callable
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import jwt
+import orjson
+from jwt.algorithms import OKPAlgorithm
 
-from app.auth.bearer import expired, invalid
+from app.auth.bearer import invalid
+from app.auth.claims import ClaimRules, User
+from app.auth.keys import ASYMMETRIC, Key
 
-_ALGORITHM = "HS256"
-_LEEWAY_SECONDS = 30
-_MAX_TOKEN_CHARACTERS = 8192
-_MAX_USER_ID_CHARACTERS = 255  # the column's width
+HS256 = "HS256"
+_MAX_KID_CHARACTERS = 255
 
-#: A verified token is remembered this long, never past its `exp`.
-_REMEMBER_SECONDS = 60
-_REMEMBER_TOKENS = 4096
+#: How long a verified token is believed without verifying it again.
+REMEMBER_SECONDS = 60
 
-#: Seconds; integers stay exact in a float up to here. Infinity and NaN are not below it.
-_END_OF_TIME = 2**53
+_signatures = jwt.PyJWS()
+if "Ed25519" not in _signatures.get_algorithms():  # PyJWT 2.15 knows it by its older name only
+    _signatures.register_algorithm("Ed25519", OKPAlgorithm())
 
-_RULES: Any = {
-    "require": ["sub", "exp"],
-    "verify_aud": False,  # the shared secret is what binds a token to us; many front ends set no audience
-    # PyJWT reads the times by its own clock and takes digits in a string for a number; _check_times doesn't.
-    "verify_exp": False,
-    "verify_iat": False,
-    "verify_nbf": False,
-}
+
+class KeySource(Protocol):
+    """Where the keys of a class of algorithms come from."""
+
+    async def key(self, kid: str) -> Key:
+        """Return a key by its id; raises Unauthorized or SignInUnavailable."""
+
+    def holds(self, key: Key) -> bool:
+        """Whether a key that it gave is still good."""
+
+
+class SharedSecret:
+    """The one key that both sides know. It has no id: whatever a token names, this is the key."""
+
+    def __init__(self, secret: str) -> None:
+        self._key = Key("", frozenset({HS256}), secret.encode(), {})
+
+    async def key(self, _kid: str) -> Key:
+        """Return the secret."""
+        return self._key
+
+    def holds(self, key: Key) -> bool:
+        """Whether it is the secret."""
+        return key is self._key
 
 
 @dataclass(frozen=True, slots=True)
-class User:
-    """Who calls: the token's `sub`, an opaque text, never parsed."""
+class Verified:
+    """Whose a credential is, until when that need not be asked again, and what it was checked with."""
 
-    id: str
+    user: User
+    until: float  # seconds since 1970
+    source: KeySource | None = None
+    key: Key | None = None
+
+    def good_at(self, now: float) -> bool:
+        """Whether it may still be believed: its time is not over, and its key is still published."""
+        return now < self.until and (self.source is None or self.key is None or self.source.holds(self.key))
 
 
 class TokenVerifier:
-    """Tells whose a token is. Pure: no request, no network, no database."""
+    """Verifies JSON Web Tokens. The algorithm says where the key comes from; no key is in two classes.
 
-    def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
-        self._secret = secret
-        self._clock = clock
-        self._verified: dict[bytes, tuple[User, float]] = {}
+    HS256 is accepted if there is a secret, the asymmetric algorithms if there are published keys, whose
+    tokens must keep `rules`. With a secret nothing is asked of issuer and audience: the secret is what binds
+    a token to us, and many front ends that mint such tokens set neither.
+    """
 
-    def user(self, token: str) -> User:
-        """Return the token's user; raises Unauthorized.
+    def __init__(
+        self, secret: str = "", keys: KeySource | None = None, rules: ClaimRules | None = None
+    ) -> None:
+        self._sources: dict[str, tuple[KeySource, ClaimRules]] = {}
+        if secret:
+            self._sources[HS256] = (SharedSecret(secret), ClaimRules())
+        if keys is not None:
+            self._sources |= dict.fromkeys(ASYMMETRIC, (keys, rules or ClaimRules()))
 
-        Better Auth signs other things with the same secret: session cookies, e-mail verification links.
-        None of them has a `sub`, so requiring it keeps them out (measured: better-auth 1.7).
+    async def verified(self, token: str, now: float) -> Verified:
+        """Return whose token it is; `now` is in seconds since 1970.
+
+        Better Auth signs other things with the same keys: e-mail verification links and session cookies.
+        Requiring `sub`, and `typ` and `aud` where they say what a token is for, keeps them out.
+
+        Raises Unauthorized, and SignInUnavailable when the keys can't be had.
         """
-        if len(token) > _MAX_TOKEN_CHARACTERS:
-            raise invalid()
-        key = hashlib.sha256(token.encode()).digest()
-        known = self._verified.get(key)
-        now = self._clock()
-        if known is not None and now < known[1]:
-            return known[0]
-        claims = self._claims(token)
-        _check_times(claims, now)
-        user = User(claims["sub"])
-        self._remember(key, user, min(claims["exp"], now + _REMEMBER_SECONDS))
-        return user
+        header = _header(token)
+        algorithm, kid = header["alg"], header.get("kid", "")
+        source, rules = self._trusted(algorithm)
+        key = await source.key(kid)
+        if algorithm not in key.algorithms:
+            raise invalid("its alg is not its key's")
+        claims = _claims(token, key)
+        user = rules.user(claims, now)
+        return Verified(user, min(claims["exp"], now + REMEMBER_SECONDS), source, key)
 
-    def _claims(self, token: str) -> dict[str, Any]:
-        try:
-            decoded = jwt.decode_complete(token, self._secret, algorithms=[_ALGORITHM], options=_RULES)
-        except (jwt.PyJWTError, ValueError):
-            raise invalid() from None
-        claims: dict[str, Any] = decoded["payload"]
-        if not (_is_access_token(decoded["header"]) and _is_user_id(claims["sub"])):
-            raise invalid()
-        return claims
-
-    def _remember(self, key: bytes, user: User, until: float) -> None:
-        self._verified.pop(key, None)
-        if len(self._verified) >= _REMEMBER_TOKENS:
-            del self._verified[next(iter(self._verified))]  # the oldest
-        self._verified[key] = (user, until)
+    def _trusted(self, algorithm: str) -> tuple[KeySource, ClaimRules]:
+        found = self._sources.get(algorithm)
+        if found is not None:
+            return found
+        if algorithm == HS256:
+            raise invalid("it is signed HS256, and BETTER_AUTH_SECRET is not set")
+        if algorithm in ASYMMETRIC:
+            raise invalid("it is signed with a key pair, and BETTER_AUTH_URL is not set")
+        raise invalid("its alg is none that is accepted")
 
 
-def _is_access_token(header: dict[str, Any]) -> bool:
-    """Other kinds say so in `typ` (RFC 8725 section 3.11)."""
-    kind = header.get("typ", "JWT")
-    return isinstance(kind, str) and kind.upper() == "JWT"
+def _header(token: str) -> dict[str, Any]:
+    """Read the header (RFC 7515 section 4), not to be believed yet; PyJWT takes ten times longer."""
+    if "=" in token:  # RFC 7515 section 2; PyJWT takes it
+        raise invalid("it is padded")
+    try:
+        header = orjson.loads(urlsafe_b64decode(token.partition(".")[0] + "=="))
+    except (binascii.Error, orjson.JSONDecodeError):
+        header = None
+    if not isinstance(header, dict) or not isinstance(header.get("alg"), str):
+        raise invalid("its header can't be read")
+    if str(header.get("typ", "JWT")).upper() != "JWT":  # RFC 8725 section 3.11
+        raise invalid("its typ is not JWT: it is a token for something else")
+    kid = header.get("kid", "")
+    if not isinstance(kid, str) or len(kid) > _MAX_KID_CHARACTERS:
+        raise invalid("its kid is no text, or too long")
+    return header
 
 
-def _check_times(claims: dict[str, Any], now: float) -> None:
-    """Hold `exp`, `nbf` and `iat` (RFC 7519 section 4.1) against the clock, with leeway for its error."""
-    if not all(_is_number(claims.get(name, 0)) for name in ("exp", "nbf", "iat")):
-        raise invalid()
-    if claims["exp"] <= now - _LEEWAY_SECONDS:
-        raise expired()
-    if max(claims.get("nbf", 0), claims.get("iat", 0)) > now + _LEEWAY_SECONDS:
-        raise invalid()
-
-
-def _is_number(value: object) -> bool:
-    """Whether it is a NumericDate (RFC 7519 section 2), of a size that a clock can be held against."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _END_OF_TIME
-
-
-def _is_user_id(value: object) -> bool:
-    """Whether the database can hold it: no control characters, no lone surrogates."""
-    return (
-        isinstance(value, str)
-        and 0 < len(value) <= _MAX_USER_ID_CHARACTERS
-        and not any(unicodedata.category(character) in {"Cc", "Cs"} for character in value)
-    )
+def _claims(token: str, key: Key) -> dict[str, Any]:
+    """Check the signature, then read the claims; of two with one name the last (RFC 7519 section 4)."""
+    try:
+        signed = _signatures.decode_complete(token, key.material, algorithms=[*key.algorithms])
+        claims = orjson.loads(signed["payload"])
+    except jwt.InvalidSignatureError:
+        raise invalid("its signature does not match its key") from None
+    except (jwt.PyJWTError, ValueError):
+        raise invalid("it is not a well-formed token") from None
+    if not isinstance(claims, dict):
+        raise invalid("its payload is no JSON object")
+    return claims
 
 
 def sign(user_id: str, secret: str, *, seconds: float) -> str:
     """Make a token like a front end's, good for `seconds` from now."""
     now = int(time.time())
-    return jwt.encode({"sub": user_id, "iat": now, "exp": now + int(seconds)}, secret, algorithm=_ALGORITHM)
+    return jwt.encode({"sub": user_id, "iat": now, "exp": now + int(seconds)}, secret, algorithm=HS256)

@@ -1,0 +1,60 @@
+"""Whose a bearer credential is, whichever of Better Auth's kinds; what was verified is remembered."""
+
+import hashlib
+import time
+from collections.abc import Callable
+
+from app.auth.bearer import invalid
+from app.auth.claims import User
+from app.auth.sessions import SessionVerifier
+from app.auth.tokens import TokenVerifier, Verified
+
+_MAX_CHARACTERS = 8192
+_MAX_REMEMBERED = 4096
+
+
+class Verifier:
+    """Tells a credential's user. A credential that was verified a moment ago costs a hash and a look."""
+
+    def __init__(
+        self,
+        tokens: TokenVerifier,
+        sessions: SessionVerifier | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._tokens = tokens
+        self._sessions = sessions
+        self._clock = clock
+        self._remembered: dict[bytes, Verified] = {}
+
+    async def user(self, credential: str) -> User:
+        """Return whose credential it is.
+
+        Raises Unauthorized, and SignInUnavailable when what it is checked against can't be had.
+        """
+        if len(credential) > _MAX_CHARACTERS:
+            raise invalid(f"it has more than {_MAX_CHARACTERS} characters")
+        digest = hashlib.sha256(credential.encode()).digest()
+        now = self._clock()
+        known = self._remembered.get(digest)
+        if known is not None and known.good_at(now):
+            return known.user
+        verified = await self._verify(credential, now)
+        self._remember(digest, verified)
+        return verified.user
+
+    async def _verify(self, credential: str, now: float) -> Verified:
+        match credential.count("."):
+            case 2:
+                return await self._tokens.verified(credential, now)
+            case 1 if self._sessions is not None:
+                return await self._sessions.verified(credential, now)
+            case 1:
+                raise invalid("it looks like a session token, and BETTER_AUTH_DATABASE_URL is not set")
+        raise invalid("it is neither a JSON Web Token nor a signed session token")
+
+    def _remember(self, digest: bytes, verified: Verified) -> None:
+        self._remembered.pop(digest, None)
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]  # the oldest
+        self._remembered[digest] = verified

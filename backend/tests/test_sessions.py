@@ -1,0 +1,259 @@
+"""Session tokens: their signature, Better Auth's table, and what a caller is told when it can't be asked."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import quote
+
+import httpx2 as httpx
+import pytest
+
+from app.auth import SessionVerifier, TokenVerifier, User, Verifier
+from app.auth.tokens import sign
+from app.config import Settings
+from app.database import Database
+from app.errors import ConfigurationError, Unauthorized
+from app.main import close, create_app
+from app.queries.sessions import Sessions
+from tests.conftest import SECRET, ClientFor, MakeDatabase, administer
+from tests.signing import Clock
+from tests.test_auth import EXPIRED, INVALID
+
+#: As Better Auth's own migrations make it, less what we do not read.
+TABLE = """CREATE TABLE "session" (
+    id text PRIMARY KEY, token text NOT NULL UNIQUE, "userId" text NOT NULL, "expiresAt" timestamptz NOT NULL
+)"""
+
+AddSession = Callable[..., Awaitable[str]]
+NOWHERE = "postgresql://u:hidden@127.0.0.1:1/nothing"
+
+
+def signed(raw: str, secret: str = SECRET) -> str:
+    digest = hmac.digest(secret.encode(), raw.encode(), hashlib.sha256)
+    return f"{raw}.{base64.b64encode(digest).decode()}"
+
+
+@pytest.fixture(scope="module")
+async def session_url(make_database: MakeDatabase) -> str:
+    url = await make_database()
+    await administer(url, TABLE)
+    return url
+
+
+@pytest.fixture
+def add_session(session_url: str) -> AddSession:
+    """Sign somebody in; gives the token as a front end has it."""
+
+    async def add(user_id: str, expires_in: str = "7 days") -> str:
+        raw = secrets.token_hex(16)
+        await administer(
+            session_url,
+            "INSERT INTO session VALUES ($1, $1, $2, now() + $3::text::interval)",
+            raw,
+            user_id,
+            expires_in,
+        )
+        return signed(raw)
+
+    return add
+
+
+@pytest.fixture(params=["same", "another"])
+async def client(
+    request: pytest.FixtureRequest, session_url: str, database_url: str, client_for: ClientFor
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A stranger to a service that keeps its tasks beside the sessions, or elsewhere."""
+    same = request.param == "same"
+    app = create_app(
+        Settings(
+            database_url=session_url if same else database_url,
+            better_auth_secret=SECRET,
+            better_auth_database_url="same" if same else session_url,
+            database_timeout=30,
+        )
+    )
+    async with client_for(other_app=app) as client:
+        yield client
+    await close(app)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(scope="module")
+async def sessions(session_url: str) -> AsyncIterator[Sessions]:
+    database = Database(session_url, Settings(database_timeout=30))
+    yield Sessions(database)
+    await database.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(time.time())
+
+
+@pytest.fixture
+def verifier(sessions: Sessions, clock: Clock) -> Verifier:
+    return Verifier(TokenVerifier(), SessionVerifier(SECRET, sessions.find), clock)
+
+
+@pytest.mark.parametrize("spelling", ["as it is", "percent-encoded"])
+async def test_a_session_token_tells_its_user(client, add_session, spelling):
+    user_id = str(uuid.uuid4())
+    token = await add_session(user_id)
+    made = await client.post(
+        "/tasks",
+        json={"text": "x"},
+        headers=bearer(quote(token, safe="") if spelling == "percent-encoded" else token),
+    )
+    assert (made.status_code, made.json()["user_id"]) == (201, user_id)
+
+
+async def test_an_expired_session_says_so(client, add_session):
+    answer = await client.get("/tasks", headers=bearer(await add_session("eve", "-1 second")))
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, EXPIRED)
+
+
+async def test_a_session_ends_ten_seconds_after_the_sign_out(verifier, clock, add_session, session_url):
+    token = await add_session("dave")
+    assert await verifier.user(token) == User("dave")
+    await administer(session_url, "DELETE FROM session WHERE token = $1", token.partition(".")[0])
+    clock.now += 9.9
+    assert await verifier.user(token) == User("dave")
+    clock.now += 0.2
+    with pytest.raises(Unauthorized) as refusal:
+        await verifier.user(token)
+    assert refusal.value.headers == {"WWW-Authenticate": INVALID}
+
+
+async def test_a_session_is_not_remembered_past_its_end(verifier, clock, add_session):
+    token = await add_session("dave", "5 seconds")
+    await verifier.user(token)
+    clock.now += 5.1
+    with pytest.raises(Unauthorized) as refusal:
+        await verifier.user(token)
+    assert refusal.value.headers == {"WWW-Authenticate": EXPIRED}
+
+
+RAW = "az51H8sPUVGAo2c1HiT7yLgEAAz3ebBv"
+FORGED = {
+    "another secret": signed(RAW, "x" * 32),
+    "no signature": RAW,
+    "an empty signature": f"{RAW}.",
+    "url-safe base64": signed(RAW).replace("+", "-").replace("/", "_"),
+    "no padding": signed(RAW).rstrip("="),
+    "a character more": signed(RAW) + "A",
+    "cut off": signed(RAW)[:-2],
+    "another token's signature": f"{RAW[::-1]}.{signed(RAW).partition('.')[2]}",
+    "a signed nothing": signed(""),
+    "signed, but too short": signed("abc"),
+    "signed, but too long": signed("x" * 129),
+    "signed, but no token": signed("%" * 32),
+    "percent-encoded twice": quote(quote(signed(RAW), safe=""), safe=""),
+    "encoded NUL": quote(signed(RAW), safe="") + "%00",
+    "broken encoding": quote(signed(RAW), safe="") + "%zz",
+    "encoded and not UTF-8": f"{RAW}.%ff%fe",
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+async def test_a_forged_token_is_refused_without_a_query(name):
+    async def never(_raw: str) -> None:
+        raise AssertionError("the table was asked")
+
+    verifier = Verifier(TokenVerifier(), SessionVerifier(SECRET, never))
+    with pytest.raises(Unauthorized) as refusal:
+        await verifier.user(FORGED[name])
+    assert refusal.value.headers == {"WWW-Authenticate": INVALID}
+
+
+def test_the_forged_tokens_start_from_a_good_one():
+    assert "+" in signed(RAW) or "/" in signed(RAW)
+    assert signed(RAW).endswith("=")
+
+
+async def test_a_signed_token_of_nobody_is_refused(client):
+    answer = await client.get("/tasks", headers=bearer(signed(RAW)))
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, INVALID)
+
+
+@pytest.mark.parametrize("user_id", ["", "x" * 256, "a\nb"])
+async def test_a_user_id_that_cannot_have_tasks_is_refused(client, add_session, user_id):
+    assert (await client.get("/tasks", headers=bearer(await add_session(user_id)))).status_code == 401
+
+
+NOW_IN_UTC = "now() AT TIME ZONE 'UTC'"
+UUID = "0bd1a6a0-42a7-4b0e-9a07-6f8e2f6d9a01"
+COLUMNS = {
+    "serial ids": ("integer", "7", "timestamptz", "now()"),
+    "UUIDs": ("uuid", UUID, "timestamptz", "now()"),
+    "times without a zone, as Prisma makes them": ("text", "frank", "timestamp(3)", NOW_IN_UTC),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+async def test_the_columns_may_have_other_types(make_database: MakeDatabase, client_for, name):
+    id_type, user_id, time_type, now = COLUMNS[name]
+    url = await make_database()
+    await administer(url, f'CREATE TABLE session (token text, "userId" {id_type}, "expiresAt" {time_type})')
+    for raw, expiry in [("x" * 32, "1 hour"), ("y" * 32, "-1 hour")]:
+        row = f"'{raw}', '{user_id}', {now} + interval '{expiry}'"
+        await administer(url, f"INSERT INTO session VALUES ({row})")  # noqa: S608 - all of it is ours
+    app = create_app(Settings(database_url=url, better_auth_secret=SECRET, better_auth_database_url="same"))
+    async with client_for(other_app=app) as client:
+        made = await client.post("/tasks", json={"text": "x"}, headers=bearer(signed("x" * 32)))
+        assert made.json()["user_id"] == user_id
+        over = await client.get("/tasks", headers=bearer(signed("y" * 32)))
+        assert over.headers["WWW-Authenticate"] == EXPIRED
+    await close(app)
+
+
+# When the table can't be asked
+
+
+async def unavailable(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/tasks", headers=bearer(signed(RAW)))
+    assert (answer.status_code, answer.json()["error"]) == (503, "SERVICE_UNAVAILABLE")
+    assert answer.json()["message"].startswith("Your sign-in can't be checked")
+    assert answer.headers["Retry-After"] == "5"
+    assert "WWW-Authenticate" not in answer.headers
+
+
+@pytest.mark.parametrize("where", ["gone", "without the table"])
+async def test_a_table_that_cannot_be_asked_is_503_and_never_401(database_url, client_for, where, caplog):
+    app = create_app(
+        Settings(
+            database_url=database_url,
+            better_auth_secret=SECRET,
+            better_auth_database_url=NOWHERE if where == "gone" else "same",
+        )
+    )
+    async with client_for(other_app=app) as client:
+        await unavailable(client)
+        assert "BETTER_AUTH_DATABASE_URL: can't read token" in caplog.text
+        assert "hidden" not in caplog.text
+        signed_in = bearer(sign("gina", SECRET, seconds=60))
+        assert (await client.get("/tasks", headers=signed_in)).status_code == 200
+    await close(app)
+
+
+async def test_session_tokens_are_off_unless_a_table_is_named(stranger):
+    answer = await stranger.get("/tasks", headers=bearer(signed(RAW)))
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, INVALID)
+
+
+def test_an_address_that_will_not_do_is_named_by_its_variable():
+    with pytest.raises(ConfigurationError, match=r"^BETTER_AUTH_DATABASE_URL: it must start with postgresql"):
+        create_app(Settings(better_auth_secret=SECRET, better_auth_database_url="mysql://h/d"))
+
+
+def test_the_same_address_means_the_same_connections(database_url):
+    app = create_app(
+        Settings(database_url=database_url, better_auth_secret=SECRET, better_auth_database_url=database_url)
+    )
+    assert app.state.session_database is app.state.database
