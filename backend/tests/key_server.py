@@ -13,6 +13,7 @@ class KeyServer:
 
     def __init__(self) -> None:
         self.requests = 0
+        self.asked = asyncio.Event()
         self.url = ""
         self.behave: Behaviour = answering(b'{"keys": []}')
         self._serving: set[asyncio.Task[Any]] = set()
@@ -24,6 +25,7 @@ class KeyServer:
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await reader.readuntil(b"\r\n\r\n")
             self.requests += 1
+            self.asked.set()
             await self.behave(writer)
             await writer.drain()
         with suppress(ConnectionError, asyncio.CancelledError):

@@ -403,3 +403,26 @@ async def test_of_two_claims_with_one_name_the_last_counts():
     text = f"{encoded({'alg': 'HS256'})}.{encoded(payload)}"
     token = f"{text}.{encoded(hmac.digest(SECRET.encode(), text.encode(), hashlib.sha256))}"
     assert await Verifier(TokenVerifier(SECRET), clock=Clock()).user(token) == User("bob")
+
+
+REASONS = {
+    "its alg is not its key's": [
+        "RS256 named over a key for EdDSA", "EdDSA named over a key for ES256",
+        "PS256 with a key that names RS256",
+    ],
+    "its alg is none that is accepted": ["alg 'none'", "HS512 with the secret", "ES256K"],
+    "its kid ": ["kid a number", f"kid {NAMED!r:.40}"],
+    "its signature ": ["another key", "another payload", "HS256 with the PEM"],
+    "its typ ": ["typ 'at+jwt', signed"],
+    "it is padded": ["padded"],
+    "its header ": ["no JSON", "alg a list"],
+    "it has more than 8192 characters": ["8,193 characters"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", REASONS)
+async def test_the_log_says_why(client, reason):
+    for name in REASONS[reason]:
+        with pytest.raises(Unauthorized) as refusal:
+            await client._transport.app.state.verifier.user(REFUSED[name])  # noqa: SLF001 - what the client calls
+        assert refusal.value.reason.startswith(reason), name

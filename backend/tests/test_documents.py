@@ -94,6 +94,15 @@ def test_the_example_environment_changes_nothing_until_it_is_changed_and_loads_w
     assert settings.better_auth_secret == EXAMPLE_SECRET
 
 
+@each_document
+def test_a_variable_that_is_set_in_a_shell_is_a_setting(document: Path):
+    blocks = re.findall(r"^```bash\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
+    found = {
+        name for block in blocks for name in re.findall(r"^(?:export )?([A-Z_]{4,})=", block, re.MULTILINE)
+    }
+    assert {name.lower() for name in found - {"TOKEN", "AUTH", "JSON"}} <= set(Settings.model_fields)
+
+
 # Commands
 
 

@@ -11,7 +11,7 @@ from app.auth import ClaimRules, Jwks, TokenVerifier, User, Verifier, jwks
 from app.auth.keys import UnusableKeys, read_keys
 from app.errors import AppError, SignInUnavailable, Unauthorized
 from tests.key_server import KeyServer, answering, cut_off, hanging_up, key_server, waiting
-from tests.signing import ISSUER, NOW, Clock, KeyPair, key_set
+from tests.signing import ISSUER, NOW, Clock, KeyPair, encoded, key_set
 
 ALGORITHMS = [
     "EdDSA", "Ed25519", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
@@ -51,7 +51,7 @@ UNUSABLE = {
     "for encryption": FIRST.jwk(use="enc"),
     "a shared secret": {"kty": "oct", "k": "AAAA", "kid": "k", "alg": "HS256"},
     "a shared secret under another alg": {"kty": "oct", "k": "AAAA", "kid": "k", "alg": "EdDSA"},
-    "a private key": FIRST.jwk(d="AAAA"),
+    "a private key": FIRST.jwk(d=encoded(FIRST.private.private_bytes_raw())),
     "the alg of another type": FIRST.jwk(alg="RS256"),
     "HS256 on a public key": EC.jwk(alg="HS256"),
     "alg none": FIRST.jwk(alg="none"),
@@ -146,7 +146,8 @@ async def test_keys_are_kept_and_refreshed_behind(server, keys, monotonic):
     gate = asyncio.Event()
     server.behave = waiting(gate, answering(key_set(SECOND.jwk())))
     monotonic.now += 2
-    assert await outcome(keys, "first") == "first"  # nobody waits for the refresh
+    assert await outcome(keys, "first") == "first"
+    assert server.requests == 1  # nobody waited for the refresh
     gate.set()
     await until_settled(keys)
     assert server.requests == 2

@@ -1,5 +1,7 @@
 """The application as a server runs it: `uvicorn app.main:app`, from `backend/`."""
 
+import asyncio
+import logging
 import signal
 from pathlib import Path
 
@@ -7,8 +9,12 @@ import httpx2 as httpx
 import pytest
 
 from app.auth.tokens import sign
+from app.config import Settings
+from app.main import create_app, lifespan
 from tests.conftest import SECRET
+from tests.key_server import answering, hanging_up, key_server, waiting
 from tests.servers import Commands, processes_of
+from tests.signing import KeyPair, key_set
 
 UVICORN = ("uvicorn", "app.main:app", "--port", "{port}")
 
@@ -61,3 +67,27 @@ def test_a_folder_that_will_not_do_is_told_without_a_traceback(commands):
     said = refused.stdout + refused.stderr
     assert "DATA_DIR: /proc/nope can't be written" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("auth_server", ["hangs", "is gone", "answers"])
+async def test_the_start_fetches_the_keys_behind_and_waits_for_nobody(database_url, auth_server):
+    pair = KeyPair("first")
+    async with key_server() as server:
+        server.behave = answering(key_set(pair.jwk()))
+        if auth_server == "hangs":
+            server.behave = waiting(asyncio.Event(), hanging_up)
+        url = "http://127.0.0.1:1" if auth_server == "is gone" else server.url
+        app = create_app(
+            Settings(
+                database_url=database_url,
+                better_auth_url="http://127.0.0.1:3000",
+                better_auth_jwks_url=url,
+                better_auth_secret=SECRET,
+            )
+        )
+        handlers = list(logging.getLogger().handlers)
+        async with asyncio.timeout(10), lifespan(app):
+            if auth_server != "is gone":
+                await server.asked.wait()
+        assert not app.state.jwks._is_fetching()  # noqa: SLF001 - given up with the rest
+        logging.getLogger().handlers[:] = handlers

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from app.auth.tokens import sign
 from app.config import Settings
 from app.main import create_app
 from app.observability import ConsoleFormatter, configure_logging, user_hash, where
 from tests.conftest import SECRET, ClientFor
 from tests.test_tasks import NEVER, make
 
-FIELDS = {"method", "route", "status", "duration_ms", "request_id", "user"}
+FIELDS = {"method", "route", "status", "duration_ms", "request_id", "user", "reason"}
 
 
 @pytest.fixture
@@ -74,6 +75,25 @@ async def test_a_stranger_has_no_user_in_the_line(log_as_json, stranger, capsys)
     log_as_json()
     await stranger.get("/tasks")
     assert json.loads(lines(capsys)[0])["user"] is None
+
+
+async def test_a_refusal_says_why_to_the_operator_only(log_as_json, alice, stranger, capsys):
+    log_as_json()
+    bad = {"Authorization": f"Bearer {sign('x', 'another secret, of 32 bytes or so', seconds=60)}"}
+    answer = await stranger.get("/tasks", headers=bad)
+    await stranger.get("/tasks")
+    await alice.get("/tasks")
+    refused, anonymous, good = map(json.loads, lines(capsys))
+    assert refused["reason"] == "its signature does not match its key"
+    assert "signature" not in answer.text + str(answer.headers)
+    assert (anonymous["reason"], good["reason"]) == (None, None)
+
+
+async def test_people_read_the_reason_at_the_end_of_the_line(settings, logging_restored, stranger, capsys):
+    configure_logging(settings)
+    await stranger.get("/tasks", headers={"Authorization": "Bearer x", "X-Request-ID": "my-id"})
+    (line,) = lines(capsys)
+    assert line.endswith("[my-id] -: it is neither a JSON Web Token nor a signed session token")
 
 
 async def test_nothing_private_is_ever_logged(log_as_json, client_for: ClientFor, capsys):

@@ -257,3 +257,32 @@ def test_the_same_address_means_the_same_connections(database_url):
         Settings(database_url=database_url, better_auth_secret=SECRET, better_auth_database_url=database_url)
     )
     assert app.state.session_database is app.state.database
+
+
+async def test_rights_on_three_columns_are_enough(session_url, add_session):
+    await administer(session_url, "CREATE ROLE reader LOGIN")
+    await administer(session_url, 'GRANT SELECT (token, "userId", "expiresAt") ON session TO reader')
+    database = Database(session_url.replace("postgres@", "reader@"), Settings())
+    verifier = Verifier(TokenVerifier(), SessionVerifier(SECRET, Sessions(database).find))
+    assert await verifier.user(await add_session("heidi")) == User("heidi")
+    await database.close()
+
+
+async def test_a_view_stands_for_a_table_with_other_names(make_database: MakeDatabase):
+    url = await make_database()
+    for sql in [
+        "CREATE TABLE sessions (token text, user_id text, expires_at timestamptz)",
+        "INSERT INTO sessions VALUES (repeat('x', 32), 'ivan', now() + interval '1 hour')",
+        "CREATE ROLE viewer LOGIN",
+        "CREATE SCHEMA for_tasks_api",
+        """CREATE VIEW for_tasks_api.session AS
+           SELECT token, user_id AS "userId", expires_at AS "expiresAt" FROM public.sessions""",
+        "GRANT USAGE ON SCHEMA for_tasks_api TO viewer",
+        "GRANT SELECT ON for_tasks_api.session TO viewer",
+        "ALTER ROLE viewer SET search_path = for_tasks_api, public",
+    ]:
+        await administer(url, sql)
+    database = Database(url.replace("postgres@", "viewer@"), Settings())
+    verifier = Verifier(TokenVerifier(), SessionVerifier(SECRET, Sessions(database).find))
+    assert await verifier.user(signed("x" * 32)) == User("ivan")
+    await database.close()
