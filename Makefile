@@ -2,7 +2,7 @@
 # not on PATH), backend/.venv/ (the service and its tools), .data/ (the embedded PostgreSQL).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types imports migrate test-browser test-pgbouncer clean
+.PHONY: help run test check format lint types imports migrate test-browser test-pgbouncer bench-auth clean
 
 # The certificates of this machine, which may know an authority that uv's own do not (a company's proxy).
 export UV_SYSTEM_CERTS := 1
@@ -52,6 +52,9 @@ test-browser: $(READY) ## use /docs in a real Chromium (Debian's; installed if y
 test-pgbouncer: $(READY) ## several processes through a real PgBouncer (Debian's; installed if you are root)
 	@command -v pgbouncer >/dev/null || $(call apt,pgbouncer)
 	$(IN_BACKEND) $(BIN)/pytest -m pgbouncer tests/test_pgbouncer.py
+
+bench-auth: $(READY) ## measure what checking a credential costs, each figure against its goal
+	@$(IN_BACKEND) $(BIN)/python -m bench.auth
 
 clean: ## remove what was installed here; your data in .data/ stays
 	rm -rf .uv backend/.venv backend/tests/better_auth/node_modules

@@ -250,7 +250,7 @@ FAILURES = {
     "refused": answering(b"", "500 Internal Server Error"),
     "rate limited": answering(b"{}", "429 Too Many Requests"),
     "not there": answering(b"", "404 Not Found"),
-    "redirected": answering(key_set(FIRST.jwk()), "302 Found", location="https://example.com/jwks"),
+    "redirected": answering(key_set(FIRST.jwk()), "302 Found", location="/elsewhere"),
     "a page": answering(b"<html></html>"),
     "empty": answering(b""),
     "no keys": answering(key_set()),
@@ -279,6 +279,14 @@ async def test_without_keys_it_is_503_and_with_old_ones_it_goes_on(server, keys,
     server.behave = good
     monotonic.now += 31
     assert await outcome(keys, "first") == "first"
+
+
+async def test_a_redirect_is_not_followed(server, keys):
+    async with key_server() as elsewhere:
+        elsewhere.behave = answering(key_set(FIRST.jwk()))
+        server.behave = answering(b"", "307 Temporary Redirect", location=elsewhere.url)
+        assert await outcome(keys, "first") == 503
+        assert elsewhere.requests == 0
 
 
 async def test_a_server_that_is_gone_is_503_too():

@@ -1,0 +1,1 @@
+"""Measurements of the service, each held against its goal."""
