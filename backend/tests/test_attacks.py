@@ -18,11 +18,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, User, Verifier
+from app.auth import ClaimRules, Jwks, TokenVerifier, User, Verifier
 from app.config import Settings
 from app.errors import Unauthorized
 from app.main import close, create_app
-from app.queries.sessions import Sessions
 from tests.conftest import SECRET
 from tests.key_server import KeyServer, answering, key_server
 from tests.signing import ISSUER, NOW, Clock, KeyPair, claims, encoded, key_set
@@ -312,9 +311,7 @@ async def client(server: KeyServer) -> AsyncIterator[httpx.AsyncClient]:
         database_url=NOWHERE,
     )
     app = create_app(settings)
-    rules = ClaimRules(settings.issuer, settings.audiences)
-    sessions = SessionVerifier(SECRET, Sessions(app.state.database).find)
-    app.state.verifier = Verifier(TokenVerifier(SECRET, app.state.jwks, rules), sessions, Clock())
+    app.state.verifier._clock = Clock()  # noqa: SLF001 - all the rest is as create_app wires it
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
         yield client
