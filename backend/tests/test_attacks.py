@@ -408,7 +408,7 @@ REASONS = {
         "PS256 with a key that names RS256",
     ],
     "its alg is none that is accepted": ["alg 'none'", "HS512 with the secret", "ES256K"],
-    "its kid ": ["kid a number", f"kid {NAMED!r:.40}"],
+    "its kid is no text, or too long": ["kid a number", f"kid {NAMED!r:.40}"],
     "its signature ": ["another key", "another payload", "HS256 with the PEM"],
     "its typ ": ["typ 'at+jwt', signed"],
     "it is padded": ["padded"],
