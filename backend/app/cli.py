@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, token.
+"""The command line: serve, migrate, token, doctor.
 
 Each command imports what it needs when it runs: `token` and `--help` answer at once.
 """
@@ -114,3 +114,30 @@ def token(
     if not is_user_id(user):
         raise ConfigurationError("--user: a user's id has 1 to 255 characters, and no control characters")
     typer.echo(sign(user, settings.better_auth_secret, seconds=hours * _HOUR))
+
+
+@cli.command(
+    epilog=_examples(
+        "tasks-api doctor", "tasks-api doctor --token eyJ...", "tasks-api doctor --token - < token.txt"
+    )
+)
+def doctor(
+    token: Annotated[
+        str | None,
+        typer.Option(help="A token to explain; `-` reads it from standard input, which no history keeps."),
+    ] = None,
+) -> None:
+    """Check the configuration as it stands: what is wrong, and what to do about it.
+
+    It asks the database, the front end's keys and its sessions as `serve` would, and shows no secret. Without
+    DATABASE_URL it starts the embedded PostgreSQL. Ends with 0 when nothing is wrong and 1 otherwise.
+    """
+    from app.doctor import given, run
+
+    credential = given(token)
+    settings = load_settings()
+    with ExitStack() as stack:
+        if not settings.database_url:
+            stack.enter_context(embedded_postgres(settings.data_dir))
+        problems = run(settings, credential)
+    raise typer.Exit(1 if problems else 0)

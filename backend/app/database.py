@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import asyncpg
-from sqlalchemy import ClauseElement, column, literal_column, select, table
+from sqlalchemy import ClauseElement, column, func, literal_column, select, table
 from sqlalchemy.dialects.postgresql import asyncpg as sqlalchemy_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -58,6 +59,7 @@ class Statement:
 
 
 _PING = Statement(select(literal_column("1")))
+_CLOCK = Statement(select(func.clock_timestamp().label("now")))
 _SCHEMA_REVISION = Statement(select(column("version_num")).select_from(table("alembic_version")))
 
 
@@ -135,6 +137,12 @@ class Database:
                 return None
             raise
         return row["version_num"] if row else None
+
+    async def clock(self) -> datetime:
+        """Return what time it is by the database's clock."""
+        rows = await self.fetch(_CLOCK)
+        now: datetime = rows[0]["now"]
+        return now
 
     async def close(self) -> None:
         """Close the pool of the running event loop."""

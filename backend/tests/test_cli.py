@@ -259,7 +259,7 @@ def test_production_prints_no_tokens(commands):
     assert line.startswith("tasks-api: ENVIRONMENT: ")
 
 
-@pytest.mark.parametrize("command", ["serve", "migrate", "token"])
+@pytest.mark.parametrize("command", ["serve", "migrate", "token", "doctor"])
 def test_help_has_examples_that_can_be_copied(commands, command):
     shown = commands.run("tasks-api", command, "--help").stdout
     _, _, examples = shown.partition("Examples:\n")
@@ -274,4 +274,4 @@ def test_the_version_is_printed(commands):
 
 def test_without_a_command_the_commands_are_listed(commands):
     shown = commands.run("tasks-api")
-    assert all(command in shown.stdout + shown.stderr for command in ("serve", "migrate", "token"))
+    assert all(command in shown.stdout + shown.stderr for command in ("serve", "migrate", "token", "doctor"))

@@ -116,7 +116,7 @@ def test_a_make_target_that_is_named_exists(document: Path):
 @each_document
 def test_a_command_that_is_named_exists_with_its_options(document: Path):
     commands: Any = typer.main.get_group(cli).commands
-    assert {"serve", "migrate", "token"} <= set(commands)
+    assert {"serve", "migrate", "token", "doctor"} <= set(commands)
     for name, rest in re.findall(r"\btasks-api (\w+)(.*)", code(document.read_text())):
         options = {option for parameter in commands[name].params for option in parameter.opts}
         assert set(re.findall(r"--[a-z-]+", rest)) <= options, name

@@ -252,6 +252,30 @@ async def test_a_table_that_cannot_be_asked_is_503_and_never_401(database_url, c
     await close(app)
 
 
+UNREADABLE = {
+    "a token of another type": 'token uuid, "userId" text, "expiresAt" timestamptz',
+    "no user": 'token text, "expiresAt" timestamptz',
+    "times as text": 'token text, "userId" text, "expiresAt" text',
+    "times as numbers": 'token text, "userId" text, "expiresAt" bigint',
+    "times that may be missing": 'token text, "userId" text, "expiresAt" timestamptz',
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+async def test_a_table_that_is_not_like_better_auths_is_503_too(
+    make_database: MakeDatabase, client_for, name
+):
+    url = await make_database()
+    await administer(url, f"CREATE TABLE session ({UNREADABLE[name]})")
+    if name.startswith("times"):
+        value = "NULL" if "missing" in name else "'1'"
+        await administer(url, f"INSERT INTO session VALUES ('{RAW}', 'alice', {value})")  # noqa: S608 - ours
+    app = create_app(Settings(database_url=url, better_auth_secret=SECRET, better_auth_database_url="same"))
+    async with client_for(other_app=app) as client:
+        await unavailable(client)
+    await close(app)
+
+
 async def test_session_tokens_are_off_unless_a_table_is_named(stranger):
     answer = await stranger.get("/tasks", headers=bearer(signed(RAW)))
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, INVALID)

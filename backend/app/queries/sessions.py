@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime
 
+import asyncpg
 from sqlalchemy import Text, bindparam, cast, column, select, table
 
 from app.auth import Session
 from app.database import Database, Statement
 from app.errors import SignInUnavailable, Unavailable
+
+_UNREADABLE = "BETTER_AUTH_DATABASE_URL: can't read token, userId and expiresAt of the table session"
 
 _session = table("session", column("token"), column("userId"), column("expiresAt"))
 
@@ -28,12 +31,15 @@ class Sessions:
         """Return the session with this raw token, over or not; raises SignInUnavailable."""
         try:
             row = await self._database.fetch_one(_find, token=token)
-        except Unavailable as error:
-            raise SignInUnavailable(
-                "BETTER_AUTH_DATABASE_URL: can't read token, userId and expiresAt of the table session"
-            ) from error.__cause__
+        except (
+            Unavailable,
+            asyncpg.PostgresError,
+        ) as error:  # the table is not ours: it may be like anything
+            raise SignInUnavailable(_UNREADABLE) from error.__cause__ or error
         if row is None:
             return None
+        if not isinstance(row["expires_at"], datetime):
+            raise SignInUnavailable(f"{_UNREADABLE}: expiresAt is no time")
         return Session(row["user_id"], _in_utc(row["expires_at"]).timestamp())
 
 
