@@ -48,7 +48,7 @@ class Settings(BetterAuthSettings):
         description="`auto` keeps statements prepared, except behind a pooler; `on` if yours supports it.",
     )
     database_pool_size: int = Field(
-        default=10, ge=1, le=1000, description="Connections to the database, at most, per worker process."
+        default=10, ge=1, le=1000, description="Connections to a database, at most, per worker process."
     )
     database_timeout: float = Field(
         default=4,

@@ -5,13 +5,21 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import BaseSettings
 
-from app.config_values import auth_url, default_jwks_url, long_enough, origin_of, separated
+from app.config_values import (
+    audiences,
+    auth_url,
+    base_url,
+    default_jwks_url,
+    long_enough,
+    origin_of,
+    separated,
+)
 
 
 class BetterAuthSettings(BaseSettings):
     """What the front end's Better Auth server and this service must agree on."""
 
-    better_auth_url: Annotated[str, AfterValidator(auth_url)] = Field(
+    better_auth_url: Annotated[str, AfterValidator(base_url)] = Field(
         default="",
         description="The BETTER_AUTH_URL of your front end: tokens of its `jwt()` plugin are accepted.",
     )
@@ -19,10 +27,10 @@ class BetterAuthSettings(BaseSettings):
         default="",
         description="Where the public keys are, if not below BETTER_AUTH_URL: an internal address, say.",
     )
-    better_auth_issuer: str = Field(
+    better_auth_issuer: Annotated[str, AfterValidator(str.strip)] = Field(
         default="", description="The `iss` of those tokens, if not the origin of BETTER_AUTH_URL."
     )
-    better_auth_audience: str = Field(
+    better_auth_audience: Annotated[str, AfterValidator(audiences)] = Field(
         default="",
         description="The `aud` of those tokens, if not the origin of BETTER_AUTH_URL; several with commas.",
     )

@@ -1,12 +1,15 @@
 """What the value of a setting must be like, and what else follows from it."""
 
 import re
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 #: HMAC-SHA256 wants a key of at least its output's size (RFC 7518 section 3.2).
 _SECRET_BYTES = 32
 
 _PORTS = {"http": 80, "https": 443}
+_LAST_PORT = 65_535
+_HOST = r"([a-z0-9._-]+|\[[0-9a-f:.]+\])"
 
 
 def long_enough(secret: str) -> str:
@@ -29,30 +32,61 @@ def origins(text: str) -> str:
 
 def _is_origin(text: str) -> bool:
     """Whether a browser may send it (RFC 6454 section 6.2)."""
-    found = re.fullmatch(r"(https?)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", text)
-    return found is not None and found.groups() not in {("http", "80"), ("https", "443")}
+    found = re.fullmatch(rf"(https?)://{_HOST}(?::([0-9]{{1,5}}))?", text)
+    return found is not None and found.group(1, 3) not in {("http", "80"), ("https", "443")}
 
 
 def auth_url(text: str) -> str:
-    """Refuse what is no plain address of a server (ValueError). A slash at its end means nothing."""
+    """Return an address as browsers write it; refuse what is none (ValueError).
+
+    Better Auth makes `iss` and `aud` from it as browsers do, so another spelling would never match.
+    """
+    found = re.fullmatch(rf"(?i)(https?)://{_HOST}(?::([0-9]{{1,5}}))?(/[a-z0-9._~/-]*)?", text.strip())
+    if text.strip() and (found is None or not _is_host(found[2]) or not _is_port(found[3])):
+        raise ValueError(
+            "must be an address like https://app.example.com, with a host that browsers leave as it is "
+            "(names of other scripts as xn--...), without user, ? and #"
+        )
+    if found is None:
+        return ""
+    scheme, host, port = found[1].lower(), found[2].lower(), found[3]
+    own_port = port is None or int(port) == _PORTS[scheme]
+    return f"{scheme}://{host}{'' if own_port else f':{int(port)}'}{(found[4] or '').rstrip('/')}"
+
+
+def base_url(text: str) -> str:
+    """Do the same for the front end's own address (ValueError)."""
+    url = auth_url(text)
+    if url.endswith("/jwks"):
+        raise ValueError("must be the front end's address; that of its keys is for BETTER_AUTH_JWKS_URL")
+    return url
+
+
+def _is_host(text: str) -> bool:
     try:
-        url = urlsplit(text)
-        plain = url.scheme in _PORTS and url.hostname and url.port != 0 and "@" not in url.netloc
-    except ValueError:
-        plain = False
-    if text and (not plain or url.query or url.fragment or not text.isprintable() or " " in text):
-        raise ValueError("must be an address like https://app.example.com, without user, ? and #")
-    return text.rstrip("/")
+        if text.startswith("["):
+            return f"[{ip_address(text[1:-1])}]" == text.lower()
+        if text.rpartition(".")[2].isdecimal():
+            return str(ip_address(text)) == text
+        return text.encode("idna") != b""
+    except ValueError:  # UnicodeError is one
+        return False
+
+
+def _is_port(text: str | None) -> bool:
+    return text is None or 0 < int(text) <= _LAST_PORT
+
+
+def audiences(text: str) -> str:
+    """Refuse a list without any item (ValueError)."""
+    if text.strip() and not separated(text):
+        raise ValueError("names no audience")
+    return text
 
 
 def origin_of(url: str) -> str:
-    """Return scheme, host and port, as Better Auth puts them into `iss` and `aud` (RFC 6454 section 6.2)."""
-    parts = urlsplit(url)
-    if not parts.hostname:
-        return ""
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = "" if parts.port in {None, _PORTS[parts.scheme]} else f":{parts.port}"
-    return f"{parts.scheme}://{host}{port}"
+    """Return scheme, host and port of an address, as Better Auth puts them into `iss` and `aud`."""
+    return "/".join(url.split("/")[:3])
 
 
 def default_jwks_url(url: str) -> str:

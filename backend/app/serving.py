@@ -20,6 +20,7 @@ from app.auth.tokens import sign
 from app.config import Settings, get_settings
 from app.embedded import embedded_postgres
 from app.errors import ConfigurationError, Unavailable
+from app.main import create_app
 from app.migrations import migrate, refuse_old_schema
 from app.observability import configure_logging
 
@@ -36,6 +37,7 @@ _WEEK = 7 * 24 * 3600
 def run(settings: Settings) -> None:
     """Serve until a signal comes; raises ConfigurationError when it can't start."""
     configure_logging(settings)
+    create_app(settings)  # what it refuses is refused before anything starts, and once for all workers
     with ExitStack() as stack:
         listener = stack.enter_context(_listening_socket(settings))
         url = settings.database_url or stack.enter_context(embedded_postgres(settings.data_dir))

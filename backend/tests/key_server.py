@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from ssl import SSLContext
 from typing import Any
 
 Behaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -60,15 +61,25 @@ async def cut_off(writer: asyncio.StreamWriter) -> None:
     writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{"keys": [')
 
 
+async def trickling(writer: asyncio.StreamWriter) -> None:
+    """Send a byte now and then, for ever."""
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+    while True:
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
 async def hanging_up(_writer: asyncio.StreamWriter) -> None:
     """Close without a word."""
 
 
 @asynccontextmanager
-async def key_server() -> AsyncIterator[KeyServer]:
+async def key_server(tls: SSLContext | None = None) -> AsyncIterator[KeyServer]:
     keys = KeyServer()
-    server = await asyncio.start_server(keys.serve, "127.0.0.1", 0)
-    keys.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/auth/jwks"
+    server = await asyncio.start_server(keys.serve, "127.0.0.1", 0, ssl=tls)
+    scheme, host = ("https", "localhost") if tls else ("http", "127.0.0.1")
+    keys.url = f"{scheme}://{host}:{server.sockets[0].getsockname()[1]}/api/auth/jwks"
     try:
         yield keys
     finally:

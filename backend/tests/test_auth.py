@@ -14,8 +14,8 @@ import jwt
 import pytest
 
 from app.auth import TokenVerifier, User, Verifier, bearer_token
-from app.auth.tokens import sign
-from app.errors import AppError, Unauthorized
+from app.auth.tokens import SharedSecret, sign
+from app.errors import AppError, ConfigurationError, Unauthorized
 from tests.conftest import SECRET, ClientFor
 
 NONE = 'Bearer realm="tasks"'
@@ -178,6 +178,19 @@ async def test_the_memory_of_tokens_is_bounded(verifier):
         await verifier.user(token(sub=str(number)))
     assert await verifier.user(first) is not remembered
     assert len(verifier._remembered) == 4096  # noqa: SLF001 - its size is the point
+
+
+def test_a_key_does_not_show_the_secret():
+    assert SECRET not in repr(SharedSecret(SECRET)._key)  # noqa: SLF001
+
+
+PUBLIC_KEY = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"
+
+
+@pytest.mark.parametrize("secret", ["ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ", PUBLIC_KEY])
+def test_a_secret_that_is_a_key_of_another_kind_is_refused(secret):
+    with pytest.raises(ConfigurationError, match=r"^BETTER_AUTH_SECRET: "):
+        TokenVerifier(secret)
 
 
 async def test_a_refused_token_is_not_remembered(verifier):

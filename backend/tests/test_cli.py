@@ -101,6 +101,18 @@ def test_a_printed_token_is_accepted(commands, local):
     assert printed.stderr == ""
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_address_of_sessions_that_will_not_do_is_one_line_before_anything_starts(
+    commands, data_dir, workers
+):
+    refused = {"better_auth_database_url": "mysql://u:hidden@h/d", "workers": workers}
+    line = refusal(
+        commands.run("tasks-api", "serve", data_dir=data_dir, better_auth_secret=SECRET, **refused)
+    )
+    assert line.startswith("tasks-api: BETTER_AUTH_DATABASE_URL: ")
+    assert not data_dir.exists()
+
+
 def test_a_taken_port_is_one_line_and_nothing_starts(commands, local, data_dir):
     line = refusal(
         commands.run("tasks-api", "serve", port=local.port, data_dir=data_dir, better_auth_secret=SECRET)

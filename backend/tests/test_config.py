@@ -102,6 +102,18 @@ BAD = [
     ({"BETTER_AUTH_URL": "https://app.example.com:0"}, "BETTER_AUTH_URL"),
     ({"BETTER_AUTH_URL": "https://app example.com"}, "BETTER_AUTH_URL"),
     ({"BETTER_AUTH_URL": "https://[::1"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://[0:0:0:0:0:0:0:1]"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "http://127.1:3000"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://bücher.example"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://exa%6dple.com"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://app.example.com\\x"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://app.example.com?"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://a.example,https://b.example"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://a..example"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": f"https://{'x' * 64}.example"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://*.example.com"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://app.example.com/api/auth/jwks"}, "BETTER_AUTH_URL"),
+    ({"BETTER_AUTH_URL": "https://a.example", "BETTER_AUTH_AUDIENCE": " , ,"}, "BETTER_AUTH_AUDIENCE"),
     ({"BETTER_AUTH_URL": "https://a.example", "BETTER_AUTH_JWKS_URL": "web:3000"}, "BETTER_AUTH_JWKS_URL"),
     ({"BETTER_AUTH_JWKS_URL": "http://web:3000/api/auth/jwks"}, "BETTER_AUTH_JWKS_URL"),
     ({"BETTER_AUTH_ISSUER": "https://a.example"}, "BETTER_AUTH_ISSUER"),
@@ -115,9 +127,14 @@ URLS = [
     ("https://app.example.com/", "https://app.example.com", "https://app.example.com/api/auth/jwks"),
     ("https://app.example.com/api/auth", "https://app.example.com", "https://app.example.com/api/auth/jwks"),
     ("https://app.example.com/app/", "https://app.example.com", "https://app.example.com/app/jwks"),
-    ("HTTPS://App.Example.com:443", "https://app.example.com", "HTTPS://App.Example.com:443/api/auth/jwks"),
+    ("HTTPS://App.Example.com:443", "https://app.example.com", "https://app.example.com/api/auth/jwks"),
     ("http://localhost:3000", "http://localhost:3000", "http://localhost:3000/api/auth/jwks"),
-    ("http://[::1]:80", "http://[::1]", "http://[::1]:80/api/auth/jwks"),
+    ("http://[::1]:80", "http://[::1]", "http://[::1]/api/auth/jwks"),
+    (
+        "https://xn--bcher-kva.example",
+        "https://xn--bcher-kva.example",
+        "https://xn--bcher-kva.example/api/auth/jwks",
+    ),
 ]
 
 
@@ -133,7 +150,7 @@ def test_issuer_audience_and_keys_may_be_others(environment):
         {
             "BETTER_AUTH_URL": "https://app.example.com",
             "BETTER_AUTH_JWKS_URL": "http://web:3000/api/auth/jwks",
-            "BETTER_AUTH_ISSUER": "https://app.example.com/",
+            "BETTER_AUTH_ISSUER": " https://app.example.com/ ",
             "BETTER_AUTH_AUDIENCE": "tasks-api, web",
             "BETTER_AUTH_SECRET": SECRET,
         }
@@ -158,8 +175,9 @@ def test_production_needs_the_url_or_the_secret_and_makes_up_neither(environment
     assert not (tmp_path / "data").exists()
 
 
-def test_production_takes_keys_over_http_from_an_address_of_its_own_network_only(environment):
-    environment(PRODUCTION | {"BETTER_AUTH_URL": "http://app.example.com"})
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "Http"])
+def test_production_takes_keys_over_http_from_an_address_of_its_own_network_only(environment, scheme):
+    environment(PRODUCTION | {"BETTER_AUTH_URL": f"{scheme}://app.example.com"})
     with pytest.raises(ConfigurationError, match=r"^BETTER_AUTH_URL: .*BETTER_AUTH_JWKS_URL"):
         load_settings()
     environment({"BETTER_AUTH_JWKS_URL": "http://web:3000/api/auth/jwks"})
@@ -200,7 +218,7 @@ def test_development_takes_the_example_and_a_star(environment):
 
 
 def test_secrets_stay_out_of_repr(environment):
-    environment(PRODUCTION)
+    environment(PRODUCTION | {"BETTER_AUTH_DATABASE_URL": "postgresql://u:password@h/auth"})
     shown = repr(load_settings()) + str(load_settings())
     assert SECRET not in shown
     assert "password" not in shown

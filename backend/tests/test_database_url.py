@@ -329,7 +329,7 @@ async def _startup_message(reader: asyncio.StreamReader) -> bytes:
 
 @asynccontextmanager
 async def listening(*, tls: bool, direct: bool = False) -> AsyncIterator[Listener]:
-    context = _server_context() if tls else None
+    context = server_context() if tls else None
     listener = Listener(context)
     server = await asyncio.start_server(listener.meet, "localhost", ssl=context if direct else None)
     listener.port = server.sockets[0].getsockname()[1]
@@ -337,7 +337,7 @@ async def listening(*, tls: bool, direct: bool = False) -> AsyncIterator[Listene
         yield listener
 
 
-def _server_context() -> ssl.SSLContext:
+def server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["postgresql"])
     with TemporaryDirectory() as folder:

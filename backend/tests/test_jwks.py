@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from app.auth import ClaimRules, Jwks, TokenVerifier, User, Verifier, jwks
+from app.auth import ClaimRules, Jwks, TokenVerifier, User, Verifier, jwks, key_document
 from app.auth.keys import UnusableKeys, read_keys
 from app.errors import AppError, SignInUnavailable, Unauthorized
-from tests.key_server import KeyServer, answering, cut_off, hanging_up, key_server, waiting
+from tests.key_server import KeyServer, answering, cut_off, hanging_up, key_server, trickling, waiting
 from tests.signing import ISSUER, NOW, Clock, KeyPair, encoded, key_set
+from tests.test_database_url import CERTIFICATE, server_context
 
 ALGORITHMS = [
     "EdDSA", "Ed25519", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
@@ -87,12 +88,18 @@ def test_what_is_no_key_set_is_told_apart(document):
 
 def test_of_two_keys_with_one_kid_the_first_counts():
     first, other = KeyPair("k"), KeyPair("k", "ES256")
-    assert read_keys(key_set(first.jwk(), other.jwk()), {})["k"].published == first.jwk()
+    assert read_keys(key_set(first.jwk(), other.jwk()), {})["k"].algorithms == {"EdDSA", "Ed25519"}
 
 
-def test_no_more_than_256_keys_are_read():
+def test_of_very_many_keys_the_last_1024_are_read():
+    """Better Auth lists the newest last."""
     jwk = FIRST.jwk()
-    assert len(read_keys(key_set(*(jwk | {"kid": str(number)} for number in range(300))), {})) == 256
+    found = read_keys(key_set(*(jwk | {"kid": str(number)} for number in range(1100))), {})
+    assert list(found) == [str(number) for number in range(76, 1100)]
+
+
+def test_a_key_does_not_show_what_it_is_made_of():
+    assert "Ed25519PublicKey" not in repr(read_keys(key_set(FIRST.jwk()), {}))
 
 
 # When they are fetched
@@ -129,7 +136,8 @@ async def outcome(keys: Jwks, kid: str) -> str | int:
 
 
 async def until_settled(keys: Jwks) -> None:
-    await keys._settled(10)  # noqa: SLF001 - a fetch behind has no other end to wait for
+    give_up = asyncio.get_running_loop().time() + 10
+    await keys._settled(give_up)  # noqa: SLF001 - a fetch behind has no other end to wait for
 
 
 async def test_five_hundred_at_once_make_one_fetch(server, keys):
@@ -168,6 +176,17 @@ async def test_a_key_that_was_just_made_is_found_at_the_first_try(server, keys, 
     monotonic.now += 0.1
     assert await outcome(keys, "second") == "second"
     assert server.requests == 2
+
+
+async def test_a_kid_that_was_not_looked_for_is_looked_for_as_soon_as_may_be(server, keys, monotonic):
+    """Somebody's stray kid has just used up the fetch; then a key is made."""
+    await keys.key("first")
+    monotonic.now += 1
+    assert await outcome(keys, "stray") == 401
+    server.behave = answering(key_set(FIRST.jwk(), SECOND.jwk()))
+    for elapsed, expected in [(1, 401), (8.9, 401), (0.2, "second")]:
+        monotonic.now += elapsed
+        assert await outcome(keys, "second") == expected
 
 
 async def test_a_key_that_was_made_while_a_fetch_was_under_way_is_found_too(server, keys, monotonic):
@@ -289,6 +308,51 @@ async def test_a_redirect_is_not_followed(server, keys):
         assert elsewhere.requests == 0
 
 
+async def test_a_fetch_is_bounded_in_time_however_it_trickles(server, keys, monkeypatch):
+    monkeypatch.setattr(key_document, "_SECONDS", 0.3)
+    server.behave = trickling
+    assert await outcome(keys, "first") == 503
+    await until_settled(keys)
+    assert not keys._is_fetching()  # noqa: SLF001
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_the_certificate_of_the_server_is_verified(monkeypatch, tmp_path, trusted):
+    authority = tmp_path / "authority.pem"
+    authority.write_text(CERTIFICATE)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority) if trusted else "/nowhere")
+    key_document._trust.cache_clear()  # noqa: SLF001 - it is read once
+    async with key_server(server_context()) as server:
+        server.behave = answering(key_set(FIRST.jwk()))
+        assert server.url.startswith("https://localhost:")
+        assert await outcome(Jwks(server.url), "first") == ("first" if trusted else 503)
+    key_document._trust.cache_clear()  # noqa: SLF001
+
+
+async def test_an_address_of_the_own_network_is_asked_without_a_proxy(server, keys, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert await outcome(keys, "first") == "first"
+
+
+async def test_whatever_goes_wrong_is_told_and_slowed_down(monkeypatch, caplog):
+    """A proxy that can't be spoken to is no failure of HTTP."""
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    keys = Jwks("https://127.0.0.1:1/jwks", Clock(1000))
+    assert [await outcome(keys, "first") for _ in range(3)] == [503] * 3
+    (record,) = [record for record in caplog.records if record.name == "app"]
+    assert "can't be fetched (ImportError); next try in 1 s" in record.getMessage()
+
+
+async def test_a_member_that_is_nested_deep_does_not_stop_the_keys(server, keys, monotonic):
+    deep = FIRST.jwk() | {"x5c": None}
+    document = key_set(deep).replace(b"null", b"[" * 1000 + b"]" * 1000)
+    server.behave = answering(document)
+    first = await keys.key("first")
+    monotonic.now += 601
+    assert await keys.key("first") is first
+    assert server.requests == 2
+
+
 async def test_a_server_that_is_gone_is_503_too():
     keys = Jwks("http://127.0.0.1:1/jwks")
     assert await outcome(keys, "first") == 503
@@ -302,6 +366,34 @@ async def test_an_unknown_kid_is_not_refused_while_the_keys_are_in_doubt(server,
     assert await outcome(keys, "first") == "first"
     server.behave = answering(key_set(FIRST.jwk(), SECOND.jwk()))
     monotonic.now += 10
+    assert await outcome(keys, "second") == "second"
+
+
+async def test_a_new_key_of_a_server_that_is_well_again_waits_for_the_back_off_only(server, keys, monotonic):
+    await keys.key("first")
+    good = answering(key_set(FIRST.jwk(), SECOND.jwk()))
+    server.behave = FAILURES["refused"]
+    monotonic.now += 1
+    assert await outcome(keys, "second") == 503
+    server.behave = good
+    assert await outcome(keys, "second") == 503
+    monotonic.now += 1
+    assert await outcome(keys, "second") == "second"
+
+
+async def test_a_forced_fetch_that_could_not_start_is_not_counted(server, keys, monotonic):
+    await keys.key("first")
+    server.behave = FAILURES["refused"]
+    monotonic.now += 301
+    keys.refresh()
+    await until_settled(keys)  # now the back-off says no
+    assert await outcome(keys, "second") == 503
+    server.behave = answering(key_set(FIRST.jwk()))
+    monotonic.now += 1
+    keys.refresh()
+    await until_settled(keys)  # well again
+    server.behave = answering(key_set(FIRST.jwk(), SECOND.jwk()))
+    monotonic.now += 0.1
     assert await outcome(keys, "second") == "second"
 
 
@@ -339,7 +431,7 @@ async def test_a_server_that_says_when_is_left_alone_till_then(server, keys, mon
 
 
 async def test_a_slow_server_holds_nobody_for_long(server, keys, monotonic, monkeypatch):
-    monkeypatch.setattr(jwks, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(jwks, "_PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr(jwks, "_PATIENCE_WITH_KEYS_SECONDS", 0.05)
     await keys.key("first")
     gate = asyncio.Event()

@@ -114,6 +114,24 @@ async def test_a_session_token_tells_its_user(client, add_session, spelling):
     assert (made.status_code, made.json()["user_id"]) == (201, user_id)
 
 
+async def test_every_spelling_of_a_token_is_remembered_as_one(verifier, add_session):
+    token = await add_session("grace")
+    spellings = [token, *(f"{token[:at]}%{ord(token[at]):02x}{token[at + 1 :]}" for at in range(20))]
+    assert len({id(await verifier.user(spelling)) for spelling in spellings}) == 1
+
+
+async def test_a_clock_that_is_set_back_prolongs_nothing(sessions, clock, add_session, session_url):
+    monotonic = Clock(1000)
+    verifier = Verifier(TokenVerifier(), SessionVerifier(SECRET, sessions.find), clock, monotonic)
+    token = await add_session("judy")
+    await verifier.user(token)
+    await administer(session_url, "DELETE FROM session WHERE token = $1", token.partition(".")[0])
+    clock.now -= 3600
+    monotonic.now += 10.1
+    with pytest.raises(Unauthorized):
+        await verifier.user(token)
+
+
 async def test_an_expired_session_says_so(client, add_session):
     answer = await client.get("/tasks", headers=bearer(await add_session("eve", "-1 second")))
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, EXPIRED)
@@ -253,6 +271,8 @@ async def test_a_table_that_cannot_be_asked_is_503_and_never_401(database_url, c
 
 
 UNREADABLE = {
+    "times as dates": 'token text, "userId" text, "expiresAt" date',
+    "times beyond all calendars": 'token text, "userId" text, "expiresAt" timestamptz',
     "a token of another type": 'token uuid, "userId" text, "expiresAt" timestamptz',
     "no user": 'token text, "expiresAt" timestamptz',
     "times as text": 'token text, "userId" text, "expiresAt" text',
@@ -268,7 +288,9 @@ async def test_a_table_that_is_not_like_better_auths_is_503_too(
     url = await make_database()
     await administer(url, f"CREATE TABLE session ({UNREADABLE[name]})")
     if name.startswith("times"):
-        value = "NULL" if "missing" in name else "'1'"
+        value = {"missing": "NULL", "dates": "'2026-01-01'", "calendars": "'20000-01-01'"}.get(
+            name.split()[-1], "'1'"
+        )
         await administer(url, f"INSERT INTO session VALUES ('{RAW}', 'alice', {value})")  # noqa: S608 - ours
     app = create_app(Settings(database_url=url, better_auth_secret=SECRET, better_auth_database_url="same"))
     async with client_for(other_app=app) as client:
@@ -284,6 +306,19 @@ async def test_session_tokens_are_off_unless_a_table_is_named(stranger):
 def test_an_address_that_will_not_do_is_named_by_its_variable():
     with pytest.raises(ConfigurationError, match=r"^BETTER_AUTH_DATABASE_URL: it must start with postgresql"):
         create_app(Settings(better_auth_secret=SECRET, better_auth_database_url="mysql://h/d"))
+
+
+async def test_the_connections_to_another_database_are_closed_too(
+    session_url, database_url, add_session, client_for
+):
+    app = create_app(
+        Settings(database_url=database_url, better_auth_secret=SECRET, better_auth_database_url=session_url)
+    )
+    async with client_for(other_app=app) as client:
+        assert (await client.get("/tasks", headers=bearer(await add_session("ken")))).status_code == 200
+    assert app.state.session_database._pools  # noqa: SLF001
+    await close(app)
+    assert not app.state.session_database._pools  # noqa: SLF001
 
 
 def test_the_same_address_means_the_same_connections(database_url):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from app.auth.bearer import invalid
-from app.auth.key_document import FETCH_ERRORS, describe, fetch_document, retry_after
+from app.auth.key_document import describe, fetch_document, retry_after
 from app.auth.keys import Key, read_keys
 from app.errors import SignInUnavailable
 
@@ -26,8 +26,8 @@ _FORCE_SECONDS = 10
 _MISSED_SECONDS = 30
 _MISSED_KIDS = 256
 
-#: How long a request waits for a fetch: without keys, and with keys that are only old. The fetch goes on.
-_PATIENCE_SECONDS = 3
+#: How long a request waits for fetches, all in all, and with keys that are only old. The fetch goes on.
+_PATIENCE_SECONDS = 2
 _PATIENCE_WITH_KEYS_SECONDS = 1
 
 _MAX_BACK_OFF_SECONDS = 30
@@ -53,16 +53,16 @@ class Jwks:
 
         Raises Unauthorized when there is none, and SignInUnavailable when that can't be found out.
         """
-        arrived = self._clock()
+        arrived, give_up = self._clock(), asyncio.get_running_loop().time() + _PATIENCE_SECONDS
         age = arrived - self._asked_at
         usable = age < _FRESH_SECONDS + _STALE_SECONDS
         if age >= _FRESH_SECONDS:
             self.refresh()
         if age >= 2 * _FRESH_SECONDS:
-            await self._settled(_PATIENCE_WITH_KEYS_SECONDS if usable else _PATIENCE_SECONDS)
+            await self._settled(give_up - (_PATIENCE_SECONDS - _PATIENCE_WITH_KEYS_SECONDS) * usable)
         if self._clock() - self._asked_at >= _FRESH_SECONDS + _STALE_SECONDS:
             raise SignInUnavailable("the keys of the Better Auth server can't be fetched")
-        return self._keys.get(kid) or await self._look_again(kid, arrived)
+        return self._keys.get(kid) or await self._look_again(kid, arrived, give_up)
 
     def holds(self, key: Key) -> bool:
         """Whether a key is still among the published ones, as far as is known."""
@@ -83,28 +83,32 @@ class Jwks:
             task.cancel()
             await asyncio.wait({task})
 
-    async def _look_again(self, kid: str, arrived: float) -> Key:
+    async def _look_again(self, kid: str, arrived: float, give_up: float) -> Key:
         """Find a key that the ones we have lack: it may have been made after they were asked for."""
-        await self._settled(_PATIENCE_SECONDS)
-        if kid not in self._keys and self._asked_at < arrived and self._may_force(kid):
-            if self.refresh():
-                self._forced_at = self._clock()
-            await self._settled(_PATIENCE_SECONDS)
+        await self._settled(give_up)
+        if kid not in self._keys and self._asked_at < arrived:
+            self._force(kid)
+            await self._settled(give_up)
         if kid in self._keys:
             return self._keys[kid]
         if self._in_doubt:
             raise SignInUnavailable("the token's key is unknown, and the keys can't be fetched")
-        self._miss(kid)
+        if self._asked_at >= arrived:  # only then it is known that there is none
+            self._miss(kid)
         raise invalid("its kid names no published key")
 
-    def _may_force(self, kid: str) -> bool:
+    def _force(self, kid: str) -> None:
+        """Start a fetch for a key that is not there; after a failure the back-off alone says when."""
         now = self._clock()
         missed_at = self._missed.get(kid, -math.inf)
-        return now - self._forced_at >= _FORCE_SECONDS and now - missed_at >= _MISSED_SECONDS
+        if self._in_doubt:
+            self.refresh()
+        elif (
+            now - self._forced_at >= _FORCE_SECONDS and now - missed_at >= _MISSED_SECONDS and self.refresh()
+        ):
+            self._forced_at = now
 
     def _miss(self, kid: str) -> None:
-        if self._clock() - self._missed.get(kid, -math.inf) < _MISSED_SECONDS:
-            return
         self._missed.pop(kid, None)
         if len(self._missed) >= _MISSED_KIDS:
             del self._missed[next(iter(self._missed))]  # the oldest
@@ -114,17 +118,18 @@ class Jwks:
         task = self._fetching
         return task is not None and not task.done() and task.get_loop() is asyncio.get_running_loop()
 
-    async def _settled(self, seconds: float) -> None:
-        """Wait for a fetch that is under way; who stops waiting does not stop it."""
+    async def _settled(self, give_up: float) -> None:
+        """Wait for a fetch that is under way, by the event loop's clock; to stop waiting does not stop it."""
         if self._fetching is not None and self._is_fetching():
-            await asyncio.wait({self._fetching}, timeout=seconds)
+            left = give_up - asyncio.get_running_loop().time()
+            await asyncio.wait({self._fetching}, timeout=max(left, 0))
 
     async def _fetch(self) -> None:
         asked_at = self._clock()
         try:
             document, _ = await fetch_document(self.url)
             self._keys = read_keys(document, self._keys)
-        except FETCH_ERRORS as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is (a proxy, say), it must not end in silence
             seconds = max(min(2**self._failures, _MAX_BACK_OFF_SECONDS), retry_after(error))
             self._failures += 1
             self._retry_at = self._clock() + seconds

@@ -13,9 +13,6 @@ _CONNECT_SECONDS = 3
 _MAX_BYTES = 512 * 1024
 _MAX_RETRY_AFTER_SECONDS = 120
 
-#: What fetching and reading the document may raise; TimeoutError is an OSError.
-FETCH_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnusableKeys)
-
 
 class _Refused(UnusableKeys):
     """The server answered with another status than 200, and may have said when to come again."""
@@ -30,14 +27,16 @@ class _Refused(UnusableKeys):
 async def fetch_document(url: str) -> tuple[bytes, httpx2.Headers]:
     """Fetch a key set and its headers, following no redirect: only this URL is trusted.
 
-    Raises FETCH_ERRORS.
+    Raises UnusableKeys, OSError (TimeoutError is one) and what httpx2 raises.
     """
     headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "tasks-api"}
-    body = b""
+    body = bytearray()
+    plain = httpx2.URL(url).scheme == "http"  # an address in one's own network: no TLS, and no proxy
     async with (
         asyncio.timeout(_SECONDS),
         httpx2.AsyncClient(
-            verify=_trust() if url.startswith("https:") else False,
+            verify=False if plain else _trust(),
+            trust_env=not plain,
             timeout=httpx2.Timeout(_SECONDS, connect=_CONNECT_SECONDS),
         ) as client,
         client.stream("GET", url, headers=headers) as answer,
@@ -48,7 +47,7 @@ async def fetch_document(url: str) -> tuple[bytes, httpx2.Headers]:
             body += piece
             if len(body) > _MAX_BYTES:
                 raise UnusableKeys(f"the answer has more than {_MAX_BYTES} bytes")
-    return body, answer.headers
+    return bytes(body), answer.headers
 
 
 def describe(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """A JSON Web Key Set (RFC 7517), reduced to the keys that may verify a token."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
@@ -20,7 +20,11 @@ _ALGORITHMS: dict[tuple[object, object], frozenset[str]] = {
 }
 ASYMMETRIC = frozenset().union(*_ALGORITHMS.values())
 
-_MAX_KEYS = 256
+#: The rest of 512 KiB; Better Auth lists the newest last.
+_MAX_KEYS = 1024
+
+#: What a key is known again by.
+_MEMBERS = ("kid", "kty", "crv", "alg", "use", "x", "y", "n", "e", "d")
 
 
 class UnusableKeys(Exception):
@@ -33,8 +37,9 @@ class Key:
 
     kid: str
     algorithms: frozenset[str]
-    material: Any  # what PyJWT takes: a public key, or the bytes of a shared secret
-    published: Mapping[str, Any]
+    #: What PyJWT takes: a public key, or the bytes of a shared secret.
+    material: Any = field(repr=False)
+    members: tuple[object, ...] = field(default=(), repr=False)
 
 
 def read_keys(document: bytes, known: Mapping[str, Key]) -> dict[str, Key]:
@@ -43,12 +48,12 @@ def read_keys(document: bytes, known: Mapping[str, Key]) -> dict[str, Key]:
     Other keys are passed over: the set may serve other purposes too. Raises UnusableKeys when none is left.
     """
     keys: dict[str, Key] = {}
-    for jwk in published_keys(document)[:_MAX_KEYS]:
+    for jwk in published_keys(document)[-_MAX_KEYS:]:
         kid = jwk.get("kid") if isinstance(jwk, dict) else None
         if not isinstance(kid, str) or kid in keys:
             continue
-        before = known.get(kid)
-        key = before if before is not None and before.published == jwk else _key(kid, jwk)
+        members, before = tuple(map(jwk.get, _MEMBERS)), known.get(kid)
+        key = before if before is not None and before.members == members else _key(kid, jwk, members)
         if key is not None:
             keys[kid] = key
     if not keys:
@@ -67,14 +72,14 @@ def published_keys(document: bytes) -> list[Any]:
     return found
 
 
-def _key(kid: str, jwk: dict[str, Any]) -> Key | None:
+def _key(kid: str, jwk: dict[str, Any], members: tuple[object, ...]) -> Key | None:
     try:
         algorithms = _may_verify(jwk)
         built = jwt.PyJWK(jwk, "EdDSA" if algorithms == EDWARDS else min(algorithms))
     except (jwt.PyJWTError, TypeError, ValueError):  # whatever else it is, it is no key for us
         return None
     too_short = built.Algorithm.check_key_length(built.key)
-    return None if too_short else Key(kid, algorithms, built.key, jwk)
+    return None if too_short else Key(kid, algorithms, built.key, members)
 
 
 def _may_verify(jwk: dict[str, Any]) -> frozenset[str]:

@@ -29,6 +29,17 @@ class Session:
 FindSession = Callable[[str], Awaitable[Session | None]]
 
 
+def decoded(token: str) -> str:
+    """Return a session token as it is signed: Better Auth before 1.5 gives it percent-encoded.
+
+    Every spelling is one token, remembered once. Raises Unauthorized for what is no such token.
+    """
+    plain = unquote(token)
+    if token.count(".") != 1 or plain.count(".") != 1 or not plain.isascii():
+        raise invalid("it is percent-encoded, and no session token")
+    return plain
+
+
 class SessionVerifier:
     """Verifies session tokens: first the signature, which needs nothing, then the table."""
 
@@ -39,11 +50,9 @@ class SessionVerifier:
     async def verified(self, token: str, now: float) -> Verified:
         """Return whose session it is; `now` is in seconds since 1970.
 
-        Better Auth before 1.5 gives the token percent-encoded; both ways are taken.
-
         Raises Unauthorized, and SignInUnavailable when the table can't be asked.
         """
-        raw, _, signature = unquote(token).partition(".")
+        raw, _, signature = token.partition(".")
         if not _RAW.fullmatch(raw) or not hmac.compare_digest(self._sign(raw), signature.encode()):
             raise invalid("its signature is not one of BETTER_AUTH_SECRET")
         session = await self._find(raw)

@@ -8,11 +8,12 @@ from typing import Any, Protocol
 
 import jwt
 import orjson
-from jwt.algorithms import OKPAlgorithm
+from jwt.algorithms import HMACAlgorithm, OKPAlgorithm
 
 from app.auth.bearer import invalid
 from app.auth.claims import ClaimRules, User
 from app.auth.keys import ASYMMETRIC, Key
+from app.errors import ConfigurationError
 
 HS256 = "HS256"
 _MAX_KID_CHARACTERS = 255
@@ -36,10 +37,19 @@ class KeySource(Protocol):
 
 
 class SharedSecret:
-    """The one key that both sides know. It has no id: whatever a token names, this is the key."""
+    """The one key that both sides know. It has no id: whatever a token names, this is the key.
+
+    Raises ConfigurationError for what PyJWT would not take, like the text of a public key.
+    """
 
     def __init__(self, secret: str) -> None:
-        self._key = Key("", frozenset({HS256}), secret.encode(), {})
+        try:
+            HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
+        except jwt.PyJWTError:
+            raise ConfigurationError(
+                "BETTER_AUTH_SECRET: this is a key of another kind, not a secret"
+            ) from None
+        self._key = Key("", frozenset({HS256}), secret.encode())
 
     async def key(self, _kid: str) -> Key:
         """Return the secret."""
@@ -92,6 +102,8 @@ class TokenVerifier:
         header = _header(token)
         algorithm, kid = header["alg"], header.get("kid", "")
         source, rules = self._trusted(algorithm)
+        if not kid and algorithm != HS256:
+            raise invalid("it names no key: kid is missing")
         key = await source.key(kid)
         if algorithm not in key.algorithms:
             raise invalid("its alg is not its key's")
@@ -120,7 +132,8 @@ def _header(token: str) -> dict[str, Any]:
         header = None
     if not isinstance(header, dict) or not isinstance(header.get("alg"), str):
         raise invalid("its header can't be read")
-    if str(header.get("typ", "JWT")).upper() != "JWT":  # RFC 8725 section 3.11
+    typ = header.get("typ", "JWT")
+    if not isinstance(typ, str) or typ.upper() != "JWT":  # RFC 8725 section 3.11
         raise invalid("its typ is not JWT: it is a token for something else")
     kid = header.get("kid", "")
     if not isinstance(kid, str) or len(kid) > _MAX_KID_CHARACTERS:

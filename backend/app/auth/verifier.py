@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from app.auth.bearer import invalid
 from app.auth.claims import User
-from app.auth.sessions import SessionVerifier
+from app.auth.sessions import SessionVerifier, decoded
 from app.auth.tokens import TokenVerifier, Verified
 
 _MAX_CHARACTERS = 8192
@@ -21,11 +21,14 @@ class Verifier:
         tokens: TokenVerifier,
         sessions: SessionVerifier | None = None,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tokens = tokens
         self._sessions = sessions
         self._clock = clock
-        self._remembered: dict[bytes, Verified] = {}
+        self._monotonic = monotonic
+        #: By their SHA-256, and till when: by a clock that nobody can set back.
+        self._remembered: dict[bytes, tuple[Verified, float]] = {}
 
     async def user(self, credential: str) -> User:
         """Return whose credential it is.
@@ -34,13 +37,15 @@ class Verifier:
         """
         if len(credential) > _MAX_CHARACTERS:
             raise invalid(f"it has more than {_MAX_CHARACTERS} characters")
+        if "%" in credential:
+            credential = decoded(credential)
         digest = hashlib.sha256(credential.encode()).digest()
         now = self._clock()
         known = self._remembered.get(digest)
-        if known is not None and known.good_at(now):
-            return known.user
+        if known is not None and known[0].good_at(now) and self._monotonic() < known[1]:
+            return known[0].user
         verified = await self._verify(credential, now)
-        self._remember(digest, verified)
+        self._remember(digest, verified, self._monotonic() + verified.until - now)
         return verified.user
 
     async def _verify(self, credential: str, now: float) -> Verified:
@@ -53,8 +58,8 @@ class Verifier:
                 raise invalid("it looks like a session token, and BETTER_AUTH_DATABASE_URL is not set")
         raise invalid("it is neither a JSON Web Token nor a signed session token")
 
-    def _remember(self, digest: bytes, verified: Verified) -> None:
+    def _remember(self, digest: bytes, verified: Verified, until: float) -> None:
         self._remembered.pop(digest, None)
         if len(self._remembered) >= _MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]  # the oldest
-        self._remembered[digest] = verified
+        self._remembered[digest] = (verified, until)

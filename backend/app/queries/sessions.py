@@ -31,10 +31,8 @@ class Sessions:
         """Return the session with this raw token, over or not; raises SignInUnavailable."""
         try:
             row = await self._database.fetch_one(_find, token=token)
-        except (
-            Unavailable,
-            asyncpg.PostgresError,
-        ) as error:  # the table is not ours: it may be like anything
+        except (Unavailable, asyncpg.PostgresError, ArithmeticError, ValueError) as error:
+            # The table is not ours: it may be like anything, and hold times that Python has no number for.
             raise SignInUnavailable(_UNREADABLE) from error.__cause__ or error
         if row is None:
             return None
