@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -261,6 +262,35 @@ def test_another_event_loop_can_use_the_keys():
     shared = Jwks("", clock)
     for _ in range(2):
         asyncio.run(use())
+
+
+def test_nobody_waits_for_a_fetch_of_another_event_loop():
+    keys, other, left = Jwks(""), asyncio.new_event_loop(), AsyncExitStack()
+
+    async def begin() -> None:
+        server = await left.enter_async_context(key_server())
+        server.behave = waiting(asyncio.Event(), hanging_up)
+        keys.url = server.url
+        keys.refresh()
+        await server.asked.wait()
+
+    async def use() -> None:
+        async with key_server() as server:
+            server.behave = answering(key_set(FIRST.jwk()))
+            keys.url = server.url
+            assert await outcome(keys, "first") == "first"
+
+    async def end(fetch: asyncio.Task[None]) -> None:
+        fetch.cancel()
+        await asyncio.wait({fetch})
+        await left.aclose()
+
+    other.run_until_complete(begin())
+    pending = keys._fetching  # noqa: SLF001
+    assert pending
+    asyncio.run(use())
+    other.run_until_complete(end(pending))
+    other.close()
 
 
 # When they can't be fetched
