@@ -14,6 +14,7 @@ class KeyServer:
 
     def __init__(self) -> None:
         self.requests = 0
+        self.head = b""  # of the last request
         self.asked = asyncio.Event()
         self.url = ""
         self.behave: Behaviour = answering(b'{"keys": []}')
@@ -24,7 +25,7 @@ class KeyServer:
         assert task
         self._serving.add(task)
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await reader.readuntil(b"\r\n\r\n")
+            self.head = (await reader.readuntil(b"\r\n\r\n")).lower()
             self.requests += 1
             self.asked.set()
             await self.behave(writer)

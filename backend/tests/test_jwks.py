@@ -147,6 +147,12 @@ async def test_five_hundred_at_once_make_one_fetch(server, keys):
     assert server.requests == 1
 
 
+async def test_the_keys_are_asked_for_as_they_are(server, keys):
+    """A front end that compresses would send what may unfold to any size."""
+    await keys.key("first")
+    assert b"\r\naccept-encoding: identity\r\n" in server.head
+
+
 async def test_keys_are_kept_and_refreshed_behind(server, keys, monotonic):
     await keys.key("first")
     monotonic.now += 299
