@@ -263,6 +263,8 @@ BAD_FORMS = {
     "one part": "alice",
     "base64 of the other kind": good.replace("-", "+").replace("_", "/") + "+/",
     "percent-encoded dots": good.replace(".", "%2E"),
+    "a percent-encoded dot": good.replace(".", "%2E", 1),
+    "a percent-encoded letter": f"%{ord(good[0]):02x}{good[1:]}",
     "a session token that is not signed": RAW,
     "a session token of another secret": signed(RAW, "x" * 32),
     "a JWT's parts as a session token": f"{body}.{mark}",
@@ -413,6 +415,9 @@ REASONS = {
     "its signature does not match its key": ["another key", "another payload", "HS256 with the PEM"],
     "its typ is not JWT: it is a token for something else": ["typ 'at+jwt', signed"],
     "it is padded": ["padded"],
+    "it is percent-encoded, and no session token": [
+        "percent-encoded dots", "a percent-encoded dot", "a percent-encoded letter",
+    ],
     "its header can't be read": ["no JSON", "alg a list"],
     "it names no key: kid is missing": ["kid missing", "kid empty"],
     "its kid names no published key": ["kid 'FIRST'"],
