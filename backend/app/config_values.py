@@ -15,7 +15,9 @@ _HOST = r"([a-z0-9._-]+|\[[0-9a-f:.]+\])"
 def long_enough(secret: str) -> str:
     """Refuse a short secret (ValueError)."""
     if secret and len(secret.encode()) < _SECRET_BYTES:
-        raise ValueError(f"must have at least {_SECRET_BYTES} bytes; make one with: openssl rand -base64 32")
+        raise ValueError(
+            f"must have at least {_SECRET_BYTES} bytes; make one for both sides: openssl rand -base64 32"
+        )
     return secret
 
 

@@ -27,6 +27,14 @@ def local_secret(path: Path) -> str:
     return secret
 
 
+def is_local_secret(secret: str, path: Path) -> bool:
+    """Whether it is the one that was made here because none was set."""
+    try:
+        return path.read_text() == secret
+    except (OSError, ValueError):
+        return False
+
+
 def _make_secret(path: Path) -> None:
     if path.exists():
         return

@@ -266,7 +266,7 @@ async def test_the_body_of_a_stranger_is_never_read(stranger):
 @pytest.mark.parametrize(
     ("headers", "status", "challenge"),
     [
-        ({"Authorization": f"bearer {sign('carol', SECRET, seconds=60)}"}, 200, None),
+        ({"Authorization": f"bearer {sign('carol', SECRET, seconds=86_400)}"}, 200, None),
         ({"Authorization": f"Bearer {sign('carol', SECRET, seconds=-60)}"}, 401, EXPIRED),
         ({"Authorization": "Bearer abc.def.ghi"}, 401, INVALID),
         ({"Authorization": "Bearer a b"}, 400, MALFORMED),

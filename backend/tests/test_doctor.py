@@ -43,7 +43,8 @@ Doctor = Callable[..., Awaitable[dict[str, str]]]
 def read(output: str) -> dict[str, str]:
     """What was printed, by check; each line says of what, and none has anything for the terminal to obey."""
     assert re.fullmatch(r"[ -~\n]+", output)
-    *lines, last = output.splitlines()
+    first, *lines, last = output.splitlines()
+    assert first.startswith("Settings from the environment and backend/.env; ")
     found: dict[str, str] = {}
     for line in lines:
         name = line[5:14].strip() or [*found][-1]
@@ -406,7 +407,9 @@ async def test_a_token_of_the_jwt_plugin_is_accepted(doctor, published):
     assert details == []
 
 
-@pytest.mark.parametrize("before", ["Bearer ", "authorization: bearer  ", "\n"])
+@pytest.mark.parametrize(
+    "before", ["Bearer ", "authorization: bearer  ", "\n", '{"token":"', '{ "token" : "', '"']
+)
 async def test_what_was_pasted_along_is_taken_off(doctor, before):
     said, _ = await verdict(doctor, f"{before}{hs256(**fresh())}\n")
     assert said.startswith("ok   accepted for the user 'alice': signed HS256 with BETTER_AUTH_SECRET, until ")
@@ -434,15 +437,15 @@ async def test_where_no_key_can_be_had_no_token_is_judged(doctor, published, fro
     assert details[0] == "alg 'EdDSA', kid 'first', no typ"
     assert said == (
         "!!   can't be checked now (503): the keys of the Better Auth server can't be fetched. "
-        "See the problem above."
+        "See the problem above; a server that runs may still have what it takes."
     )
 
 
 FRONT_ENDS = "send the token that GET https://app.example.com/api/auth/token answers."
 REFUSED: dict[str, tuple[Callable[[], str], str]] = {
     "empty": (lambda: "Bearer ", "!!   it is empty: did what was to print it fail?"),
-    "quoted": (
-        lambda: f'"{jwt()}"',
+    "broken": (
+        lambda: jwt().replace(".", ".\n"),
         "!!   it holds characters that no token has: copy it again, without quotes and line breaks.",
     ),
     "expired": (
@@ -455,18 +458,29 @@ REFUSED: dict[str, tuple[Callable[[], str], str]] = {
     "of another server": (
         lambda: jwt(iss="http://localhost:3000"),
         (
-            "!!   refused (401): iss is missing or another than the one expected. Without baseURL Better "
-            "Auth takes iss and aud from the Host header of each request: set baseURL (or BETTER_AUTH_URL) "
-            "on the front end. If they are right, set BETTER_AUTH_ISSUER and BETTER_AUTH_AUDIENCE to them."
+            "!!   refused (401): iss is missing or another than the one expected. The jwt() plugin has "
+            "an issuer of its own, as it seems: set BETTER_AUTH_ISSUER to this iss."
         ),
+    ),
+    "of another front end, or without baseURL": (
+        lambda: jwt(iss="http://localhost:3000", aud="http://localhost:3000"),
+        (
+            "If that iss is your front end, set BETTER_AUTH_URL here to it: the same value on both sides. "
+            "If it changes from request to request, the front end has no baseURL and takes the Host "
+            "header's: set one."
+        ),
+    ),
+    "nothing, as a page sends it": (
+        lambda: "undefined",
+        "The page had no token to send: was anybody signed in?",
     ),
     "with a path in iss": (
         lambda: jwt(iss=f"{ISSUER}/api/auth"),
         "It is the same server written differently: set BETTER_AUTH_ISSUER to exactly its iss.",
     ),
     "with an iss that is no address": (
-        lambda: jwt(iss="http://[::1"),
-        "Without baseURL Better Auth takes iss and aud",
+        lambda: jwt(iss="http://[::1", aud="x"),
+        "If that iss is your front end, set BETTER_AUTH_URL here to it",
     ),
     "for another audience": (
         lambda: jwt(aud=["https://other.example.com"]),

@@ -34,6 +34,7 @@ from app.embedded import embedded_postgres
 from app.errors import ConfigurationError
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit that it is ignored
 try:
     with embedded_postgres(Path(sys.argv[1]), {"fsync": "off"}) as url:
         print(url, flush=True)

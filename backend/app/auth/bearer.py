@@ -32,7 +32,10 @@ def expired() -> Unauthorized:
 
 
 def invalid(reason: str) -> Unauthorized:
-    """Whatever else is wrong with a token: the reason is for the log, not for who may have forged it."""
+    """Whatever else is wrong with a token: the reason is for the log, not for who may have forged it.
+
+    `tasks-api doctor` knows what to do by the reason's words (doctor/advice.py): change both together.
+    """
     return _invalid_token(
         "The access token is invalid", "The access token is not valid; sign in again.", reason
     )

@@ -1,13 +1,14 @@
-"""`tasks-api doctor`: what is wrong with the configuration as it stands, and what to do about it."""
+"""`tasks-api doctor`: what is wrong with the configuration as it stands, and what to do about it.
+
+Each check (in `checks`, `keys` and `token`) looks at the subject and gives a finding. `causes` says why a
+server did not answer; `token` shows what `peek` can read, and `advice` what to do about it.
+"""
 
 import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from getpass import getpass
-from threading import Thread
-from typing import ParamSpec, TypeVar
 
 import typer
 
@@ -16,6 +17,7 @@ from app.doctor.checks import claims, clock, database, schema, secret, sessions
 from app.doctor.findings import Finding, problem
 from app.doctor.keys import keys
 from app.doctor.subject import SECONDS, Parts, Subject
+from app.doctor.threads import Unattended
 from app.doctor.token import token
 from app.main import close, create_app
 from app.observability import where
@@ -37,11 +39,10 @@ _CHECK_SECONDS = SECONDS + 1
 #: More than any token that is accepted; who sends more has made a mistake.
 _MAX_BYTES = 65_536
 
+_READ = "Settings from the environment and backend/.env; a server that runs may have been given others."
+
 #: What the parts would log, the checks say.
 _NOWHERE = logging.NullHandler()
-
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
 
 
 def run(settings: Settings, credential: str | None = None) -> int:
@@ -66,8 +67,9 @@ def given(token: str | None) -> str | None:
 
 async def _examine(settings: Settings, credential: str | None) -> int:
     """Run all checks at once, on the app's own parts, and print them in their order."""
-    asyncio.get_running_loop().set_default_executor(_Unattended())
+    asyncio.get_running_loop().set_default_executor(Unattended())
     app = create_app(settings)
+    typer.echo(_READ)
     state = app.state
     parts = Parts(settings, state.database, state.jwks, state.session_database, state.verifier)
     try:
@@ -91,24 +93,3 @@ async def _found(check: Awaitable[Finding]) -> Finding:
         )
     except Exception as error:  # noqa: BLE001 - the other checks have something to say all the same
         return problem(f"nobody foresaw this: {type(error).__name__} at {where(error)}. Please report it.")
-
-
-class _Unattended(ThreadPoolExecutor):
-    """Threads for which the end does not wait: a broken resolver may take minutes to find no host."""
-
-    def submit(
-        self, fn: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs
-    ) -> Future[Result]:
-        """Call a function in a thread of its own."""
-        future: Future[Result] = Future()
-
-        def call() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(fn(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001 - it is for whoever waits for the result
-                future.set_exception(error)
-
-        Thread(target=call, daemon=True).start()
-        return future

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 from app.auth.tokens import HS256
 from app.config import Settings
 from app.config_values import default_jwks_url
-from app.doctor.checks import is_local_secret
 from app.doctor.peek import Peek
+from app.local_secret import is_local_secret
 
 _JWE_DOTS = 4
 #: The year 2286 in seconds, or April 1970 in milliseconds.
@@ -59,6 +59,8 @@ def _for_something_else(peek: Peek, settings: Settings) -> str:
 
 
 def _for_no_token(peek: Peek, settings: Settings) -> str:
+    if peek.is_a_missing_value:
+        return "The page had no token to send: was anybody signed in?"
     if peek.dots:
         return ""
     return (
@@ -92,7 +94,11 @@ def _for_signatures(peek: Peek, reason: str, settings: Settings) -> str:
     wrong = reason == "its signature does not match its key"
     if peek.algorithm == HS256 and not settings.better_auth_secret:
         return "Set BETTER_AUTH_SECRET to your front end's."
-    if peek.algorithm == HS256 and wrong and is_local_secret(settings):
+    if (
+        peek.algorithm == HS256
+        and wrong
+        and is_local_secret(settings.better_auth_secret, settings.data_dir / "secret")
+    ):
         return "Set BETTER_AUTH_SECRET to your front end's; here it is the local development secret."
     if peek.algorithm == HS256 and wrong:
         return _COMPARE_SECRETS
@@ -125,10 +131,11 @@ def _for_issuer(peek: Peek, settings: Settings) -> str:
     found = peek.claims.get("iss")
     if isinstance(found, str) and _same_origin(found, settings.issuer):
         return "It is the same server written differently: set BETTER_AUTH_ISSUER to exactly its iss."
+    if peek.claims.get("aud") in settings.audiences:
+        return "The jwt() plugin has an issuer of its own, as it seems: set BETTER_AUTH_ISSUER to this iss."
     return (
-        "Without baseURL Better Auth takes iss and aud from the Host header of each request: set baseURL (or "
-        "BETTER_AUTH_URL) on the front end. If they are right, set BETTER_AUTH_ISSUER and "
-        "BETTER_AUTH_AUDIENCE to them."
+        "If that iss is your front end, set BETTER_AUTH_URL here to it: the same value on both sides. If it "
+        "changes from request to request, the front end has no baseURL and takes the Host header's: set one."
     )
 
 

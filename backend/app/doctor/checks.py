@@ -10,6 +10,7 @@ from app.doctor.causes import Cause, cause_of, in_words
 from app.doctor.findings import Finding, duration, ok, problem, shown, unchecked
 from app.doctor.subject import Answer, Document, Subject
 from app.errors import ConfigurationError, SignInUnavailable, Unavailable
+from app.local_secret import is_local_secret
 from app.migrations import newest_revision, refuse_old_schema
 from app.queries.sessions import Sessions
 
@@ -84,20 +85,12 @@ async def secret(subject: Subject) -> Finding:
         return unchecked("no tokens signed HS256 are accepted; BETTER_AUTH_SECRET would be the setting")
     if settings.better_auth_secret == EXAMPLE_SECRET:
         return problem("BETTER_AUTH_SECRET is the example's, which everybody knows: set your front end's")
-    if is_local_secret(settings):
+    if is_local_secret(settings.better_auth_secret, settings.data_dir / "secret"):
         return ok(
             "the local development secret, with which `tasks-api token` signs; for HS256 tokens of your "
             "front end set BETTER_AUTH_SECRET to its own"
         )
     return ok("BETTER_AUTH_SECRET is set: tokens that are signed HS256 with it are accepted")
-
-
-def is_local_secret(settings: Settings) -> bool:
-    """Whether it is the one that was made here because none was set."""
-    try:
-        return (settings.data_dir / "secret").read_text() == settings.better_auth_secret
-    except (OSError, ValueError):
-        return False
 
 
 async def sessions(subject: Subject) -> Finding:

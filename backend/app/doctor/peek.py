@@ -21,6 +21,7 @@ _MAX_CHARACTERS = 16_384
 class Peek:
     """A token taken apart. Nothing of it was verified, and it may be no token at all."""
 
+    is_a_missing_value: bool
     dots: int
     header: Mapping[str, Any]
     claims: Mapping[str, Any]
@@ -30,7 +31,10 @@ class Peek:
         """Take apart what can be; of a token without a dot the only part counts as its claims."""
         first, _, rest = token[:_MAX_CHARACTERS].partition(".")
         dots = token.count(".")
-        return cls(dots, _json(first) if dots else {}, _json(rest.partition(".")[0] if dots else first))
+        missing = token.lower() in {"undefined", "null", "none", "nan", "true", "false", "object"}
+        return cls(
+            missing, dots, _json(first) if dots else {}, _json(rest.partition(".")[0] if dots else first)
+        )
 
     @property
     def algorithm(self) -> object:

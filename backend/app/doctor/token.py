@@ -13,14 +13,17 @@ from app.doctor.subject import Document, Subject
 from app.errors import BadRequest, Unauthorized, Unavailable
 from app.queries.sessions import Sessions
 
-_PASTED_ALONG = re.compile(r"\A\s*(authorization\s*:)?\s*bearer\s+", re.IGNORECASE)
+#: What is copied along with a token: the header's name and scheme, or the JSON that Better Auth answers.
+_PASTED_ALONG = re.compile(
+    r"""\A\s*(?:(?:authorization\s*:)?\s*bearer\s+|\{\s*"token"\s*:\s*)""", re.IGNORECASE
+)
 
 
 async def token(subject: Subject) -> Finding:
     """Verify it as a request's would be, with what was fetched before: a front end may be slow at first."""
     if subject.credential is None:
         return unchecked("not checked: give one with --token TOKEN, or on standard input with --token -")
-    credential = _PASTED_ALONG.sub("", subject.credential, count=1).strip()
+    credential = _PASTED_ALONG.sub("", subject.credential, count=1).strip(' \t\r\n"}')
     if not credential:
         return problem("it is empty: did what was to print it fail?")
     document = await subject.document()
@@ -29,7 +32,11 @@ async def token(subject: Subject) -> Finding:
     try:
         user = await subject.parts.verifier.user(bearer_token([f"Bearer {credential}"]))
     except Unavailable as error:
-        return problem(f"can't be checked now (503): {error.reason}. See the problem above.", *read)
+        return problem(
+            f"can't be checked now (503): {error.reason}. See the problem above; a server that runs may "
+            "still have what it takes.",
+            *read,
+        )
     except BadRequest:
         return problem(
             "it holds characters that no token has: copy it again, without quotes and line breaks."
