@@ -66,6 +66,9 @@ class Settings(BetterAuthSettings):
         default="http://localhost:3000",
         description="Origins whose pages may call the API, separated by commas.",
     )
+    require_if_match: bool = Field(
+        default=False, description="Refuse changes and deletions that come without If-Match (428)."
+    )
     max_body_bytes: int = Field(
         default=65_536, ge=1024, description="Bytes that a request body may have, at most; then 413."
     )

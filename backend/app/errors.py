@@ -61,6 +61,23 @@ class MethodNotAllowed(AppError):
     message = "This path does not take this method; the Allow header lists those it takes."
 
 
+class PreconditionFailed(AppError):
+    """The task is no longer as the caller knew it; the current ETag comes along (RFC 9110 section 13.1.1)."""
+
+    status, code = 412, "PRECONDITION_FAILED"
+    message = "The task was changed since you read it; read it again and repeat your change."
+
+    def __init__(self, revision: int | None = None) -> None:
+        super().__init__(headers={} if revision is None else {"ETag": f'"{revision}"'})
+
+
+class PreconditionRequired(AppError):
+    status, code = 428, "PRECONDITION_REQUIRED"
+    message = (
+        "Send If-Match with the ETag of the task as you read it, so that nobody's change is overwritten."
+    )
+
+
 class PayloadTooLarge(AppError):
     status, code = 413, "PAYLOAD_TOO_LARGE"
     message = "The request body is too large."

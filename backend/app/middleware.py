@@ -84,9 +84,9 @@ class Cors(CORSMiddleware):
             app,
             allow_origins=origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "X-Request-ID"],
+            allow_headers=["Authorization", "If-Match", "If-None-Match", "X-Request-ID"],
             allow_credentials="*" not in origins,
-            expose_headers=["Allow", "Retry-After", "WWW-Authenticate", "X-Request-ID"],
+            expose_headers=["Allow", "ETag", "Retry-After", "WWW-Authenticate", "X-Request-ID", "X-Revision"],
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:

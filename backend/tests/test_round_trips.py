@@ -108,6 +108,27 @@ async def test_each_endpoint_is_one_round_trip(wire, alice):
                 assert (method, path, *found) == (method, path, status, 1)
 
 
+async def test_a_condition_costs_nothing_unless_it_fails(wire, alice):
+    for warm in (False, True):
+        path = f"/tasks/{(await make(alice))['id']}"
+        etag = (await alice.get(path)).headers["ETag"]
+        known = (await alice.get("/tasks")).headers["ETag"]
+        requests: list[tuple[str, str, dict[str, str], int, int]] = [
+            ("GET", "/tasks", {"If-None-Match": known}, 304, 1),
+            ("GET", path, {"If-None-Match": etag}, 304, 1),
+            ("PATCH", path, {"If-Match": '"0"'}, 412, 2),
+            ("PATCH", path, {"If-Match": etag}, 200, 1),
+            ("DELETE", path, {"If-Match": etag}, 412, 2),
+            ("DELETE", path, {"If-Match": "*"}, 204, 1),
+            ("DELETE", path, {"If-Match": "1"}, 400, 0),
+        ]
+        for method, target, headers, status, trips in requests:
+            body = {"order": 1} if method == "PATCH" else None
+            found = await cost(wire[0], alice, method, target, json=body, headers=headers)
+            if warm:
+                assert (method, headers, *found) == (method, headers, status, trips)
+
+
 async def test_what_is_refused_never_reaches_the_database(wire, alice):
     await make(alice)
     requests: list[tuple[str, str, dict[str, Any], int]] = [

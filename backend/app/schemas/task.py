@@ -104,7 +104,7 @@ def task_list_json(rows: Iterable[Iterable[Any]]) -> bytes:
 
 
 def _task(row: Iterable[Any]) -> dict[str, Any]:
-    task_id, user_id, text, completed, order, created_at, updated_at, completed_at = row
+    _revision, task_id, user_id, text, completed, order, created_at, updated_at, completed_at = row
     return {
         "id": task_id,
         "user_id": user_id,
