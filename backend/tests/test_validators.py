@@ -133,12 +133,10 @@ async def test_a_task_that_is_not_there_is_404_whatever_is_known(alice):
 
 async def test_a_known_list_is_answered_without_reading_a_task(database_url, alice):
     task = await make(alice)
-    arguments = {"user_id": task["user_id"], "wanted": True}
     connection = await asyncpg.connect(database_url)
-    for known, reads in [([1], False), ([2], True)]:
-        plan = await connection.fetch(
-            f"EXPLAIN (ANALYZE, TIMING OFF) {LIST.sql}", *LIST.arguments(arguments | {"known": known})
-        )
+    for known, wanted, reads in [([1], True, False), ([2], False, False), ([2], True, True)]:
+        arguments = {"user_id": task["user_id"], "known": known, "wanted": wanted}
+        plan = await connection.fetch(f"EXPLAIN (ANALYZE, TIMING OFF) {LIST.sql}", *LIST.arguments(arguments))
         scans = [line[0] for line in plan if re.search(r"Scan .*on tasks", line[0])]
         assert scans
         assert ["never executed" not in line for line in scans] == [reads] * len(scans)
