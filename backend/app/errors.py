@@ -61,6 +61,13 @@ class MethodNotAllowed(AppError):
     message = "This path does not take this method; the Allow header lists those it takes."
 
 
+class Conflict(AppError):
+    """An id of the caller's that is in use (RFC 9110 section 15.5.10)."""
+
+    status, code = 409, "CONFLICT"
+    message = "You have another task with this id, or changed it since; use a new id for a new task."
+
+
 class PreconditionFailed(AppError):
     """The task is no longer as the caller knew it; the current ETag comes along (RFC 9110 section 13.1.1)."""
 

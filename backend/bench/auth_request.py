@@ -77,7 +77,7 @@ async def _rounds(database_url: str) -> list[dict[str, Cost]]:
     async with key_server() as keys:
         keys.behave = answering(key_set(pair.jwk()))
         app = create_app(_settings(database_url, keys.url))
-        task = await UserTasks(app.state.database, _USER.id).add(text="Buy milk")
+        task, _ = await UserTasks(app.state.database, _USER.id).add(text="Buy milk")
         kinds = _kinds(app, pair)
         async with _connected(app) as connection:
             path = f"/tasks/{task['id']}"

@@ -143,6 +143,7 @@ async def test_every_documented_failure_shows_its_own_code(document):
         "BAD_REQUEST",
         "UNAUTHORIZED",
         "NOT_FOUND",
+        "CONFLICT",
         "PRECONDITION_FAILED",
         "PRECONDITION_REQUIRED",
         "PAYLOAD_TOO_LARGE",

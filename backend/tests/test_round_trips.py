@@ -129,6 +129,15 @@ async def test_a_condition_costs_nothing_unless_it_fails(wire, alice):
                 assert (method, headers, *found) == (method, headers, status, trips)
 
 
+async def test_a_create_with_an_id_costs_one_round_trip_and_its_repetition_two(wire, alice):
+    for warm in (False, True):
+        body = {"text": "x", "id": str(uuid.uuid4())}
+        for change, status, trips in [({}, 201, 1), ({}, 200, 2), ({"text": "y"}, 409, 2)]:
+            found = await cost(wire[0], alice, "POST", "/tasks", json=body | change)
+            if warm:
+                assert found == (status, trips)
+
+
 async def test_what_is_refused_never_reaches_the_database(wire, alice):
     await make(alice)
     requests: list[tuple[str, str, dict[str, Any], int]] = [

@@ -13,7 +13,6 @@ from sqlalchemy import (
     case,
     exists,
     func,
-    insert,
     literal_column,
     null,
     select,
@@ -104,20 +103,30 @@ LIST = Statement(
 
 GET = Statement(select(*_SHOWN).where(_this))
 
+# A create that is repeated finds its task, or the tombstone of it, and moves nothing.
+_is_new = ~exists(
+    select(_ONE).select_from(_tasks).where(_task.user_id == _user_id, _task.id == bindparam("id"))
+)
 _next_revision = (
     insert_or_update(_lists)
-    .values(user_id=_user_id, revision=_ONE, purged_revision=literal_column("0"))
+    .from_select(
+        ["user_id", "revision", "purged_revision"],
+        select(_user_id.label("user_id"), _ONE.label("revision"), literal_column("0").label("purged")).where(
+            _is_new
+        ),
+    )
     .on_conflict_do_update(index_elements=[_lists.c.user_id], set_={"revision": _lists.c.revision + _ONE})
     .returning(_lists.c.revision)
     .cte("list")
 )
 _ADDED = ["user_id", "id", "text", "completed", "order", "created_at", "updated_at", "completed_at"]
 ADD = Statement(
-    insert(_tasks)
+    insert_or_update(_tasks)
     .from_select(
         [*_ADDED, "revision"],
         select(*(_bound(name).label(name) for name in _ADDED), _next_revision.c.revision),
     )
+    .on_conflict_do_nothing()
     .returning(*_SHOWN)
 )
 

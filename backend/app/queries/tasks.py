@@ -8,7 +8,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from app.database import Database, Row
-from app.errors import PreconditionFailed, TaskNotFound
+from app.errors import Conflict, PreconditionFailed, TaskNotFound
 from app.queries.task_statements import ADD, GET, LIST, REMOVE, SET
 
 
@@ -34,13 +34,24 @@ class UserTasks:
         """Return one task; raises TaskNotFound."""
         return _found(await self._database.fetch_one(GET, user_id=self._user_id, id=task_id))
 
-    async def add(self, *, text: str, completed: bool = False, order: int = 0) -> Row:
-        """Create a task; its id is a UUIDv7 (RFC 9562), so ids stand in the order of creation."""
+    async def add(
+        self,
+        *,
+        text: str,
+        completed: bool = False,
+        order: int = 0,
+        id: UUID | None = None,  # noqa: A002 - it is the field's name
+    ) -> tuple[Row, bool]:
+        """Create a task and return it, and whether it is new: with an `id` of the caller's it may be there.
+
+        Without one it is a UUIDv7 (RFC 9562), so ids stand in the order of creation. Raises Conflict when the
+        id is that of another task, or of a deleted one.
+        """
         now = datetime.now(UTC)
-        rows = await self._database.fetch(
+        row = await self._database.fetch_one(
             ADD,
             user_id=self._user_id,
-            id=uuid7(),
+            id=id or uuid7(),
             text=text,
             completed=completed,
             order=order,
@@ -48,7 +59,14 @@ class UserTasks:
             updated_at=now,
             completed_at=now if completed else None,
         )
-        return rows[0]
+        if row is not None:
+            return row, True
+        stored = await self._database.fetch_one(GET, user_id=self._user_id, id=id)
+        if stored is None:
+            raise Conflict("The task with this id was deleted; make a new one with another id.")
+        if (stored["text"], stored["completed"], stored["order"]) != (text, completed, order):
+            raise Conflict
+        return stored, False
 
     async def change(
         self,

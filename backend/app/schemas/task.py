@@ -44,6 +44,10 @@ class TaskCreate(BaseModel):
     text: TaskText
     completed: StrictBool = False
     order: TaskOrder = 0
+    id: UUID | MISSING = Field(
+        default=MISSING,
+        description="An id of your own, a UUIDv7 at best: the same create sent again makes no second task.",
+    )
 
 
 class TaskUpdate(BaseModel):

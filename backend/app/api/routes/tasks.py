@@ -13,6 +13,7 @@ from app.api.gate import GuardedRoute
 from app.database import Row
 from app.errors import (
     BadRequest,
+    Conflict,
     InternalError,
     PayloadTooLarge,
     PreconditionFailed,
@@ -39,6 +40,7 @@ _ONE = documented(TaskNotFound, ValidationFailed)
 _CHANGE = documented(PreconditionFailed, PreconditionRequired)
 _IF_MATCH = described("If-Match", "Make the change only if the task still has this ETag")
 _IF_NONE_MATCH = described("If-None-Match", "Answer 304 if this is still the ETag")
+_THERE: dict[int | str, dict[str, Any]] = {200: {"description": "It is there", "model": TaskResponse}}
 _NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The caller has it"}}
 _STORED = "The task as stored"
 
@@ -72,11 +74,12 @@ async def list_tasks(tasks: UserTasksDep, have: IfNoneMatchDep) -> Response:
     status_code=HTTPStatus.CREATED,
     response_model=TaskResponse,
     response_description=_STORED,
-    responses=_BODY,
+    responses=_BODY | documented(Conflict) | _THERE,
 )
 async def create_task(body: TaskCreate, tasks: UserTasksDep) -> Response:
-    """Return the task as stored; its id and its times are the server's."""
-    return _written(await tasks.add(**body.model_dump()), HTTPStatus.CREATED)
+    """Return the task as stored. The same again, with an `id` of your own, is 200 and makes no other."""
+    row, is_new = await tasks.add(**body.model_dump())
+    return _written(row, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
 @router.get(
