@@ -2,7 +2,7 @@
 # not on PATH), backend/.venv/ (the service and its tools), .data/ (the embedded PostgreSQL).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types imports migrate test-browser test-pgbouncer bench-auth clean
+.PHONY: help run test check format lint types imports migrate test-slow test-browser test-pgbouncer bench-auth clean
 
 # The certificates of this machine, which may know an authority that uv's own do not (a company's proxy).
 export UV_SYSTEM_CERTS := 1
@@ -14,7 +14,7 @@ BIN := .venv/bin
 READY := backend/.venv/.ready
 BETTER_AUTH := backend/tests/better_auth/node_modules/.ready
 HAS_NODE := $(shell node backend/tests/better_auth/has_node.cjs 2>/dev/null && command -v npm)
-NO_BETTER_AUTH := -m 'not browser and not pgbouncer and not better_auth'
+NO_BETTER_AUTH := -m 'not browser and not pgbouncer and not slow and not better_auth'
 IN_BACKEND := cd backend &&
 
 help:
@@ -30,7 +30,7 @@ test: $(READY) $(if $(HAS_NODE),$(BETTER_AUTH)) ## run the tests on an embedded 
 	$(if $(HAS_NODE),,@echo "Left out: the tests against a real Better Auth server, for want of Node.js 20.19 or newer with npm.")
 	$(IN_BACKEND) $(BIN)/pytest -n auto $(if $(HAS_NODE),,$(NO_BETTER_AUTH)) $(if $(T),$(T),--cov --cov-report=term)
 
-check: format lint types imports test ## everything a change must pass: format, lint, types, import rules, tests
+check: format lint types imports test test-slow ## everything a change must pass: format, lint, types, import rules, tests
 
 format: $(READY) ## is the code formatted? (FIX=1 formats it)
 	$(IN_BACKEND) $(BIN)/ruff format $(if $(FIX),,--check) .
@@ -43,6 +43,9 @@ types: $(READY) ## do the types hold?
 
 imports: $(READY) ## do imports point down?
 	$(IN_BACKEND) $(BIN)/lint-imports
+
+test-slow: $(READY) ## the tests that take long: real processes and their ends, schemathesis (T=tests/test_openapi.py for some)
+	$(IN_BACKEND) $(BIN)/pytest -n auto -m slow $(T)
 
 test-browser: $(READY) ## use /docs in a real Chromium (Debian's; installed if you are root)
 	@command -v chromium >/dev/null || $(call apt,chromium)

@@ -20,7 +20,6 @@ from app.auth.tokens import sign
 from app.config import Settings, get_settings
 from app.embedded import embedded_postgres
 from app.errors import ConfigurationError, Unavailable
-from app.main import create_app
 from app.migrations import migrate, refuse_old_schema
 from app.observability import configure_logging
 
@@ -36,6 +35,8 @@ _WEEK = 7 * 24 * 3600
 
 def run(settings: Settings) -> None:
     """Serve until a signal comes; raises ConfigurationError when it can't start."""
+    from app.main import create_app  # noqa: PLC0415 - what is refused before needs no web framework
+
     configure_logging(settings)
     create_app(settings)  # what it refuses is refused before anything starts, and once for all workers
     with ExitStack() as stack:

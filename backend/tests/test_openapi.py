@@ -21,6 +21,8 @@ from app.config import BACKEND, Settings
 from app.main import create_app
 from tests.conftest import SECRET
 
+pytestmark = pytest.mark.slow
+
 CASES_PER_OPERATION = int(os.environ.get("SCHEMATHESIS_CASES", "15"))
 
 

@@ -14,6 +14,8 @@ from app.auth.tokens import sign
 from tests.conftest import SECRET, MakeDatabase, administer
 from tests.servers import END_SECONDS, START_SECONDS, Commands, processes_of, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Commands:
