@@ -79,17 +79,19 @@ async def use(database):
     tasks = UserTasks(database, user)
     for number in range(12):
         text = f"{user} {number}"
-        task = await attempt(tasks.add(text=text, order=number))
-        if task in (None, ...):
+        made = await attempt(tasks.add(text=text, order=number))
+        if made in (None, ...):
             continue
+        task, _ = made
         check((task["user_id"], task["text"], task["order"]), (user, text, number))
         check(await attempt(tasks.get(task["id"])), task)
         changed = await attempt(tasks.change(task["id"], completed=True))
         check(changed and changed is not ... and (changed["id"], changed["text"], changed["completed"]),
               (task["id"], text, True))
         listed = await attempt(tasks.all())
-        check(listed is not ... and listed, [changed])
-        check(await attempt(tasks.remove(task["id"])), None)
+        revision = 0 if changed in (None, ...) else changed["revision"]
+        check(listed is not ... and listed, (revision, [changed]))
+        check(await attempt(tasks.remove(task["id"])), revision + 1)
         check(await attempt(tasks.get(task["id"])), None)
 
 async def main():
