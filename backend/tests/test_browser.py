@@ -232,6 +232,22 @@ async def test_a_page_of_a_listed_origin_works_with_tasks(page, api, front_end, 
     assert (await fetch(page, path, token, method="DELETE"))["status"] == 204
 
 
+async def test_the_browser_shows_nobody_the_list_of_who_was_there_before(page, api, front_end):
+    """Both lists have the same tag: each user has made one change, not here, which would empty the cache."""
+    await page.goto(front_end)
+    tags, lists = [], []
+    for text in ("alice's", "bob's"):
+        token = sign(f"browser-{uuid.uuid4()}", SECRET, seconds=3600)
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as elsewhere:
+            await elsewhere.post(f"{api}/tasks", json={"text": text})
+        for _ in range(2):
+            listed = await fetch(page, f"{api}/tasks", token)
+            tags.append(listed["headers"]["etag"])
+            lists.append([task["text"] for task in listed["body"]["tasks"]])
+    assert tags == ['W/"1"'] * 4
+    assert lists == [["alice's"]] * 2 + [["bob's"]] * 2
+
+
 @pytest.mark.parametrize(
     ("status", "code", "path", "options", "header"),
     [

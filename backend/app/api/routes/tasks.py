@@ -147,7 +147,8 @@ def _written(row: Row, status: int = HTTPStatus.OK) -> Response:
 
 def _answer(body: bytes | None, etag: str, status: int = HTTPStatus.OK) -> Response:
     """Answer with a body and its validator, or without: the caller has it (RFC 9110 section 15.4.5)."""
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    # Cache-Control stays no-store: tags repeat between users, and a browser would mix them up (0010).
+    headers = {"ETag": etag}
     if body is None:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(body, status, headers, media_type="application/json")
