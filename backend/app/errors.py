@@ -68,6 +68,13 @@ class Conflict(AppError):
     message = "You have another task with this id, or changed it since; use a new id for a new task."
 
 
+class Gone(AppError):
+    """What was asked for was there and is not any more (RFC 9110 section 15.5.11)."""
+
+    status, code = 410, "GONE"
+    message = "What changed since then is no longer known; start over without `since`."
+
+
 class PreconditionFailed(AppError):
     """The task is no longer as the caller knew it; the current ETag comes along (RFC 9110 section 13.1.1)."""
 
@@ -101,6 +108,16 @@ class UnsupportedMediaType(AppError):
 class ValidationFailed(AppError):
     status, code = 422, "VALIDATION_ERROR"
     message = "The request is not valid; each line of details names a field and what it accepts."
+
+
+class RateLimited(AppError):
+    """RFC 6585 section 4; Retry-After is in seconds."""
+
+    status, code = 429, "RATE_LIMITED"
+    message = "This is too much at once; try again after the seconds that Retry-After names."
+
+    def __init__(self, message: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after)})
 
 
 class InternalError(AppError):

@@ -32,6 +32,17 @@ _SECURITY_HEADERS = {
 _STRICT_TRANSPORT_SECURITY = {"Strict-Transport-Security": "max-age=31536000"}  # RFC 6797, one year
 
 
+# What a page may send, beside what Fetch always lets it, and what it may read.
+_ALLOWED_HEADERS = [
+    *("Authorization", "Idempotency-Key", "If-Match", "If-None-Match"),
+    *("Last-Event-ID", "Prefer", "X-Request-ID"),
+]
+_EXPOSED_HEADERS = [
+    *("Allow", "ETag", "Idempotent-Replayed", "Link", "Preference-Applied", "Retry-After"),
+    *("WWW-Authenticate", "X-Request-ID", "X-Revision"),
+]
+
+
 class RequestContext:
     """Gives each request an id, puts it and the security headers on the answer, and logs one line.
 
@@ -84,9 +95,9 @@ class Cors(CORSMiddleware):
             app,
             allow_origins=origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "If-Match", "If-None-Match", "X-Request-ID"],
+            allow_headers=_ALLOWED_HEADERS,
             allow_credentials="*" not in origins,
-            expose_headers=["Allow", "ETag", "Retry-After", "WWW-Authenticate", "X-Request-ID", "X-Revision"],
+            expose_headers=_EXPOSED_HEADERS,
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:

@@ -290,7 +290,9 @@ def test_the_plan_names_the_contracts_operations():
 
 
 @pytest.mark.parametrize(
-    "model", [app.models.TaskList, app.models.Task], ids=lambda model: model.__tablename__
+    "model",
+    [app.models.TaskList, app.models.Task, app.models.IdempotencyKey],
+    ids=lambda model: model.__tablename__,
 )
 def test_the_data_model_has_every_column(model: type[SQLModel]):
     name = str(model.__tablename__)

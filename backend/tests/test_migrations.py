@@ -61,7 +61,7 @@ def start(program: str, *arguments: str, url: str, **variables: str) -> subproce
 async def test_an_empty_database_gets_the_tables(make_database):
     url = await make_database(empty=True)
     await asyncio.to_thread(migrate, url)
-    assert await tables(url) == ["alembic_version", "task_lists", "tasks"]
+    assert await tables(url) == ["alembic_version", "idempotency_keys", "task_lists", "tasks"]
     await asyncio.to_thread(migrate, url)
 
 
@@ -124,7 +124,7 @@ async def test_alembic_itself_needs_nothing_but_the_url(make_database):
     runner = start("alembic", "upgrade", "head", url=url)
     said = await asyncio.to_thread(runner.communicate)
     assert (runner.returncode, *said) == (0, "", "")
-    assert await tables(url) == ["alembic_version", "task_lists", "tasks"]
+    assert await tables(url) == ["alembic_version", "idempotency_keys", "task_lists", "tasks"]
 
 
 def test_a_migration_can_be_read_as_sql():

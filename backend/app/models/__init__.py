@@ -1,5 +1,5 @@
 """The tables."""
 
-from app.models.task import Task, TaskList
+from app.models.task import IdempotencyKey, Task, TaskList
 
-__all__ = ["Task", "TaskList"]
+__all__ = ["IdempotencyKey", "Task", "TaskList"]

@@ -7,24 +7,22 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from app.database import Database, Row
+from app.database import Row
 from app.errors import Conflict, PreconditionFailed, TaskNotFound
+from app.queries.owned import Owned
 from app.queries.task_statements import ADD, GET, LIST, REMOVE, SET
 
 
 @dataclass(frozen=True, slots=True)
-class UserTasks:
-    """One user's tasks. Without a user there is no such object, so no statement can forget whose they are."""
-
-    _database: Database
-    _user_id: str
+class UserTasks(Owned):
+    """One user's tasks."""
 
     async def all(self, known: Collection[int] = (), *, wanted: bool = True) -> tuple[int, list[Row] | None]:
         """Return the user's revision and every task: by `order`, among equals the newest first.
 
         No tasks, and none is read, when the revision is among those `known` or they are not `wanted`.
         """
-        rows = await self._database.fetch(LIST, user_id=self._user_id, known=list(known), wanted=wanted)
+        rows = await self._read(LIST, known=list(known), wanted=wanted)
         revision: int = rows[0]["revision"]
         if not wanted or revision in known:
             return revision, None
@@ -32,7 +30,7 @@ class UserTasks:
 
     async def get(self, task_id: UUID) -> Row:
         """Return one task; raises TaskNotFound."""
-        return _found(await self._database.fetch_one(GET, user_id=self._user_id, id=task_id))
+        return _found(await self._read_one(GET, id=task_id))
 
     async def add(
         self,
@@ -48,9 +46,8 @@ class UserTasks:
         id is that of another task, or of a deleted one.
         """
         now = datetime.now(UTC)
-        row = await self._database.fetch_one(
+        row = await self._write_one(
             ADD,
-            user_id=self._user_id,
             id=id or uuid7(),
             text=text,
             completed=completed,
@@ -61,7 +58,7 @@ class UserTasks:
         )
         if row is not None:
             return row, True
-        stored = await self._database.fetch_one(GET, user_id=self._user_id, id=id)
+        stored = await self._read_one(GET, id=id)
         if stored is None:
             raise Conflict("The task with this id was deleted; make a new one with another id.")
         if (stored["text"], stored["completed"], stored["order"]) != (text, completed, order):
@@ -86,9 +83,8 @@ class UserTasks:
             if expected is not None and row["revision"] not in expected:
                 raise PreconditionFailed(row["revision"])
             return row
-        changed = await self._database.fetch_one(
+        changed = await self._write_one(
             SET,
-            user_id=self._user_id,
             id=task_id,
             expected=_listed(expected),
             text=text,
@@ -103,9 +99,7 @@ class UserTasks:
 
         Raises TaskNotFound, and PreconditionFailed when the task's revision is none of those `expected`.
         """
-        row = await self._database.fetch_one(
-            REMOVE, user_id=self._user_id, id=task_id, expected=_listed(expected), now=datetime.now(UTC)
-        )
+        row = await self._write_one(REMOVE, id=task_id, expected=_listed(expected), now=datetime.now(UTC))
         revision: int = (row or await self._refused(task_id, expected))["revision"]
         return revision
 

@@ -85,6 +85,12 @@ class TaskResponse(BaseModel):
     )
 
 
+class StampedTask(TaskResponse):
+    """A task and its revision: the number in its `ETag`, what `If-Match` wants."""
+
+    revision: int = Field(description="The user's revision that the last change of it took", examples=[7])
+
+
 class TaskListResponse(BaseModel):
     """Tasks in display order."""
 
@@ -98,16 +104,17 @@ def task_json(row: Iterable[Any]) -> bytes:
     Straight from the row: through pydantic a list of 1,000 costs six times as much (docs/decisions/0001).
     A test holds every body that is really sent against TaskResponse and the contract.
     """
-    return _json(_task(row))
+    return json_bytes(task_fields(row))
 
 
 def task_list_json(rows: Iterable[Iterable[Any]]) -> bytes:
     """Write rows of `UserTasks` as a TaskListResponse."""
-    tasks = [_task(row) for row in rows]
-    return _json({"tasks": tasks, "count": len(tasks)})
+    tasks = [task_fields(row) for row in rows]
+    return json_bytes({"tasks": tasks, "count": len(tasks)})
 
 
-def _task(row: Iterable[Any]) -> dict[str, Any]:
+def task_fields(row: Iterable[Any]) -> dict[str, Any]:
+    """Return the contract's fields of a task from a row of exactly `SHOWN`."""
     _revision, task_id, user_id, text, completed, order, created_at, updated_at, completed_at = row
     return {
         "id": task_id,
@@ -121,6 +128,7 @@ def _task(row: Iterable[Any]) -> dict[str, Any]:
     }
 
 
-def _json(value: object) -> bytes:
+def json_bytes(value: object) -> bytes:
+    """Write JSON; times as UTC with a Z."""
     # str: asyncpg's UUIDs are of a class of its own, which orjson doesn't know.
     return orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z)

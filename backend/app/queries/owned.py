@@ -1,0 +1,30 @@
+"""What belongs to one user, and how it is read and written."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.database import Database, Row, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """Some of one user's rows. Without a user there is no such object, so no statement can forget whose."""
+
+    _database: Database
+    _user_id: str
+
+    async def _read(self, statement: Statement, **values: Any) -> list[Row]:
+        """Run one statement that changes nothing."""
+        return await self._database.fetch(statement, user_id=self._user_id, **values)
+
+    async def _read_one(self, statement: Statement, **values: Any) -> Row | None:
+        rows = await self._read(statement, **values)
+        return rows[0] if rows else None
+
+    async def _write(self, statement: Statement, **values: Any) -> list[Row]:
+        """Run one statement that takes a revision, if it gives rows: each has it as `revision`."""
+        return await self._database.fetch(statement, user_id=self._user_id, **values)
+
+    async def _write_one(self, statement: Statement, **values: Any) -> Row | None:
+        rows = await self._write(statement, **values)
+        return rows[0] if rows else None

@@ -1,0 +1,88 @@
+"""The tables as statements see them, and the two conditions that every one of them is built from."""
+
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Table,
+    Update,
+    and_,
+    any_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    select,
+    true,
+    update,
+)
+from sqlmodel import SQLModel
+
+from app.models import Task, TaskList
+
+LISTS: Table = SQLModel.metadata.tables[TaskList.__tablename__]
+TASKS: Table = SQLModel.metadata.tables[Task.__tablename__]
+TASK = TASKS.c
+
+#: What a caller sees of a task: its revision, which is its validator, then the contract's TaskResponse.
+SHOWN = [
+    TASK.revision,
+    TASK.id,
+    TASK.user_id,
+    TASK.text,
+    TASK.completed,
+    TASK.order,
+    TASK.created_at,
+    TASK.updated_at,
+    TASK.completed_at,
+]
+
+ZERO: ColumnElement[int] = literal_column("0")
+ONE: ColumnElement[int] = literal_column("1")
+
+USER_ID = bindparam("user_id", type_=TASK.user_id.type)
+ALIVE = and_(TASK.user_id == USER_ID, TASK.deleted_at.is_(None))
+TRASHED = and_(TASK.user_id == USER_ID, TASK.deleted_at.is_not(None))
+
+THIS = TASK.id == bindparam("id")
+# If-Match: without a list of revisions any will do. In the statement itself, so that no writer comes between.
+AS_EXPECTED = func.coalesce(TASK.revision == any_(bindparam("expected", type_=ARRAY(BigInteger))), true())
+
+# Two writers may read their clocks in the other order than they get the lock; time never runs back.
+UPDATED_AT = func.greatest(TASK.updated_at, bindparam("now", type_=TASK.updated_at.type))
+
+
+def bound(name: str) -> ColumnElement[object]:
+    """Return a parameter with the name and type of a column of `tasks`."""
+    return bindparam(name, type_=TASK[name].type)
+
+
+def next_revision(*conditions: ColumnElement[bool]) -> CTE:
+    """Take the user's next revision if there is a task that meets the conditions.
+
+    The counter comes first, here and everywhere: its row lock makes a user's revisions follow the order
+    of commits, and one order of locks can't deadlock.
+    """
+    there = exists(select(ONE).select_from(TASKS).where(*conditions))
+    return (
+        update(LISTS)
+        .where(LISTS.c.user_id == USER_ID, there)
+        .values(revision=LISTS.c.revision + ONE)
+        .returning(LISTS.c.user_id, LISTS.c.revision)
+        .cte("list")
+    )
+
+
+def change(*conditions: ColumnElement[bool], **values: object) -> Update:
+    """Change the task that meets the conditions and stamp it with the user's next revision.
+
+    A change that waits for the counter's lock and finds the task changed by the winner, so that the
+    conditions no longer hold, leaves its number unused.
+    """
+    counter = next_revision(*conditions)
+    return (
+        update(TASKS)
+        .where(*conditions, TASK.user_id == counter.c.user_id)
+        .values(updated_at=UPDATED_AT, revision=counter.c.revision, **values)
+    )
