@@ -77,10 +77,10 @@ async def _rounds(database_url: str) -> list[dict[str, Cost]]:
     async with key_server() as keys:
         keys.behave = answering(key_set(pair.jwk()))
         app = create_app(_settings(database_url, keys.url))
-        task, _ = await UserTasks(app.state.database, _USER.id).add(text="Buy milk")
+        made = await UserTasks(app.state.database, _USER.id).add(text="Buy milk")
         kinds = _kinds(app, pair)
         async with _connected(app) as connection:
-            path = f"/tasks/{task['id']}"
+            path = f"/tasks/{made.task[1]}"
             await _round(app, connection, path, kinds)  # keys, pool, statement: what is done only once
             return [await _round(app, connection, path, _rotated(kinds, n)) for n in range(ROUNDS)]
 

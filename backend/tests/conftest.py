@@ -111,6 +111,24 @@ def client_for(app: FastAPI) -> ClientFor:
     return open_client
 
 
+_WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+
+@asynccontextmanager
+async def held_up(database_url: str, user_id: str, writers: int) -> AsyncIterator[None]:
+    """Hold a user's counter until so many writers, started inside, wait for it with their snapshots taken."""
+    holder = await asyncpg.connect(database_url)
+    try:
+        async with holder.transaction():
+            await holder.execute("UPDATE task_lists SET revision = revision WHERE user_id = $1", user_id)
+            yield
+            async with asyncio.timeout(20):
+                while len(await administer(database_url, _WAITING)) < writers:  # noqa: ASYNC110 - no event for it
+                    await asyncio.sleep(0.02)
+    finally:
+        await holder.close()
+
+
 @pytest.fixture
 async def alice(client_for: ClientFor) -> AsyncIterator[httpx.AsyncClient]:
     """A signed-in user with an empty list."""

@@ -3,10 +3,9 @@
 import asyncio
 import uuid
 
-import asyncpg
 import pytest
 
-from tests.conftest import administer
+from tests.conftest import held_up
 from tests.test_tasks import make
 
 
@@ -79,22 +78,11 @@ async def test_of_a_hundred_racing_creates_with_one_id_one_makes_a_task(alice, r
     assert len(await rows_of(answers[0].json()["user_id"])) == 1
 
 
-WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-
-
 async def test_of_creates_that_all_found_the_id_free_one_makes_a_task(alice, rows_of, database_url):
     """They wait for the counter, which somebody holds, and have looked for the id before."""
     user_id, body = (await make(alice))["user_id"], chosen()
-    holder = await asyncpg.connect(database_url)
-    try:
-        async with holder.transaction():
-            await holder.execute("UPDATE task_lists SET revision = revision WHERE user_id = $1", user_id)
-            racing = [asyncio.create_task(alice.post("/tasks", json=body)) for _ in range(8)]
-            async with asyncio.timeout(20):
-                while len(await administer(database_url, WAITING)) < len(racing):  # noqa: ASYNC110 - no event for it
-                    await asyncio.sleep(0.02)
-    finally:
-        await holder.close()
+    async with held_up(database_url, user_id, 8):
+        racing = [asyncio.create_task(alice.post("/tasks", json=body)) for _ in range(8)]
     answers = await asyncio.gather(*racing)
     assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
     assert len(await rows_of(user_id)) == 2

@@ -138,6 +138,19 @@ async def test_a_create_with_an_id_costs_one_round_trip_and_its_repetition_two(w
                 assert found == (status, trips)
 
 
+async def test_a_create_with_a_key_costs_one_round_trip_and_its_repetition_two(wire, alice):
+    for warm in (False, True):
+        once = {"Idempotency-Key": str(uuid.uuid4())}
+        there = {"text": "x", "id": (await make(alice, "x"))["id"]}
+        requests = [({"text": "x"}, 201, 1), ({"text": "x"}, 201, 2), ({"text": "y"}, 422, 2)]
+        for body, status, trips in requests:
+            found = await cost(wire[0], alice, "POST", "/tasks", json=body, headers=once)
+            if warm:
+                assert found == (status, trips)
+        other = {"Idempotency-Key": str(uuid.uuid4())}
+        assert await cost(wire[0], alice, "POST", "/tasks", json=there, headers=other) == (200, 2) or not warm
+
+
 async def test_what_is_refused_never_reaches_the_database(wire, alice):
     await make(alice)
     requests: list[tuple[str, str, dict[str, Any], int]] = [

@@ -9,7 +9,7 @@ from app.api.deps import bearer
 from app.api.entity_tags import described
 from app.api.error_handlers import documented
 from app.api.gate import GuardedRoute
-from app.database import Row
+from app.api.idempotency import KEY_PARAMETER
 from app.errors import (
     BadRequest,
     InternalError,
@@ -22,6 +22,7 @@ from app.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from app.queries.owned import TaskRow
 from app.schemas.task import task_json
 
 Responses = dict[int | str, dict[str, Any]]
@@ -34,6 +35,8 @@ STORED = "The task as stored"
 
 IF_MATCH = described("If-Match", "Make the change only if the task still has this ETag")
 IF_NONE_MATCH = described("If-None-Match", "Answer 304 if this is still the ETag")
+
+IDEMPOTENCY_KEY = {"parameters": [KEY_PARAMETER]}
 
 
 def task_router() -> APIRouter:
@@ -48,11 +51,13 @@ def task_router() -> APIRouter:
     )
 
 
-def written(row: Row, status: int = HTTPStatus.OK) -> Response:
-    """Answer a write with the task, and with the user's revision that it made."""
-    revision = row["revision"]
-    response = answer(task_json(row), f'"{revision}"', status)
+def written(task: TaskRow, status: int = HTTPStatus.OK, *, replayed: bool = False) -> Response:
+    """Answer a write with the task, and with the user's revision that it made; or once more, the same."""
+    revision = task[0]
+    response = answer(task_json(task), f'"{revision}"', status)
     response.headers["X-Revision"] = str(revision)
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
     return response
 
 

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from app.api.entity_tags import Condition, condition
+from app.api.idempotency import idempotency_key
 from app.config import Settings
 from app.database import Database
 from app.errors import PreconditionRequired
@@ -55,6 +56,12 @@ async def get_if_none_match(request: Request) -> Condition:
     return condition("If-None-Match", request.headers.getlist("if-none-match"), weak=True) or Condition()
 
 
+async def get_idempotency_key(request: Request) -> str | None:
+    """Return the key that makes a request one that is made only once; None where it has none."""
+    return idempotency_key(request.headers.getlist("idempotency-key"))
+
+
+IdempotencyKeyDep = Annotated[str | None, Depends(get_idempotency_key)]
 IfMatchDep = Annotated[Collection[int] | None, Depends(get_if_match)]
 IfNoneMatchDep = Annotated[Condition, Depends(get_if_none_match)]
 UserTasksDep = Annotated[UserTasks, Depends(get_user_tasks)]

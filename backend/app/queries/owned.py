@@ -1,9 +1,12 @@
 """What belongs to one user, and how it is read and written."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from app.database import Database, Row, Statement
+
+#: A task as SHOWN: its revision, then the contract's fields; from the table or from an answer that was kept.
+TaskRow: TypeAlias = Row | tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,23 +7,19 @@ from sqlalchemy import (
     all_,
     bindparam,
     case,
-    exists,
     func,
     null,
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import insert as insert_or_update
 
 from app.database import Statement
 from app.queries.tables import (
     ALIVE,
     AS_EXPECTED,
     LISTS,
-    ONE,
     SHOWN,
     TASK,
-    TASKS,
     THIS,
     USER_ID,
     ZERO,
@@ -52,29 +48,6 @@ LIST = Statement(
 )
 
 GET = Statement(select(*SHOWN).where(ALIVE, THIS))
-
-# A create that is repeated finds its task, or the tombstone of it, and moves nothing.
-_is_new = ~exists(select(ONE).select_from(TASKS).where(TASK.user_id == USER_ID, THIS))
-_next_revision = (
-    insert_or_update(LISTS)
-    .from_select(
-        ["user_id", "revision", "purged_revision"],
-        select(USER_ID.label("user_id"), ONE.label("revision"), ZERO.label("purged")).where(_is_new),
-    )
-    .on_conflict_do_update(index_elements=[LISTS.c.user_id], set_={"revision": LISTS.c.revision + ONE})
-    .returning(LISTS.c.revision)
-    .cte("list")
-)
-_ADDED = ["user_id", "id", "text", "completed", "order", "created_at", "updated_at", "completed_at"]
-ADD = Statement(
-    insert_or_update(TASKS)
-    .from_select(
-        [*_ADDED, "revision"],
-        select(*(bound(name).label(name) for name in _ADDED), _next_revision.c.revision),
-    )
-    .on_conflict_do_nothing()
-    .returning(*SHOWN)
-)
 
 _text = func.coalesce(bound("text"), TASK.text)
 _completed = func.coalesce(bound("completed"), TASK.completed)

@@ -1,16 +1,30 @@
 """A user's tasks: one statement for each thing that can be done."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
+import asyncpg
 from uuid_utils.compat import uuid7
 
 from app.database import Row
 from app.errors import Conflict, PreconditionFailed, TaskNotFound
-from app.queries.owned import Owned
-from app.queries.task_statements import ADD, GET, LIST, REMOVE, SET
+from app.queries.create_statements import ADD, ADD_ONCE
+from app.queries.keys import REPEATED, answer_of, fingerprint
+from app.queries.owned import Owned, TaskRow
+from app.queries.tables import SHOWN
+from app.queries.task_statements import GET, LIST, REMOVE, SET
+
+
+class Added(NamedTuple):
+    """The task of a create: `is_new` if it was made, now or when the answer that is `replayed` was given."""
+
+    task: TaskRow
+    is_new: bool = True
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,36 +48,34 @@ class UserTasks(Owned):
 
     async def add(
         self,
+        once: str | None = None,
         *,
         text: str,
         completed: bool = False,
         order: int = 0,
         id: UUID | None = None,  # noqa: A002 - it is the field's name
-    ) -> tuple[Row, bool]:
-        """Create a task and return it, and whether it is new: with an `id` of the caller's it may be there.
+    ) -> Added:
+        """Create a task, if that was not done before: with the key `once`, or with an `id` of the caller's.
 
-        Without one it is a UUIDv7 (RFC 9562), so ids stand in the order of creation. Raises Conflict when the
-        id is that of another task, or of a deleted one.
+        Without an id it is a UUIDv7 (RFC 9562), so ids stand in the order of creation. Raises Conflict when
+        the id is that of another task, or of a deleted one, and ValidationFailed when the key is that of
+        another request.
         """
+        asked = {"text": text, "completed": completed, "order": order}
         now = datetime.now(UTC)
-        row = await self._write_one(
-            ADD,
-            id=id or uuid7(),
-            text=text,
-            completed=completed,
-            order=order,
-            created_at=now,
-            updated_at=now,
-            completed_at=now if completed else None,
-        )
-        if row is not None:
-            return row, True
-        stored = await self._read_one(GET, id=id)
-        if stored is None:
-            raise Conflict("The task with this id was deleted; make a new one with another id.")
-        if (stored["text"], stored["completed"], stored["order"]) != (text, completed, order):
-            raise Conflict
-        return stored, False
+        times = {"created_at": now, "updated_at": now, "completed_at": now if completed else None}
+        new = asked | times | {"id": id or uuid7()}
+        if once is None:
+            row = await self._write_one(ADD, **new)
+            return Added(row) if row else Added(_same(await self._read_one(GET, id=id), asked), is_new=False)
+        asked_for = fingerprint("create", asked | {"id": id})
+        with suppress(asyncpg.UniqueViolationError):  # a request with the same key was faster
+            if row := await self._write_one(ADD_ONCE, **new, key=once, fingerprint=asked_for, now=now):
+                return Added(row)
+        (found,) = await self._read(REPEATED, id=id, key=once)
+        if answer := answer_of(found, asked_for):
+            return Added(answer[0], replayed=True)
+        return Added(_same(found, asked), is_new=False)
 
     async def change(
         self,
@@ -112,6 +124,15 @@ class UserTasks(Owned):
 
 def _listed(expected: Collection[int] | None) -> list[int] | None:
     return None if expected is None else list(expected)
+
+
+def _same(stored: Row | None, asked: dict[str, Any]) -> TaskRow:
+    """Return the stored task if it is what was asked for; raises Conflict."""
+    if stored is None or stored["id"] is None:
+        raise Conflict("The task with this id was deleted; make a new one with another id.")
+    if any(stored[name] != value for name, value in asked.items()):
+        raise Conflict
+    return tuple(stored)[: len(SHOWN)]
 
 
 def _found(row: Row | None) -> Row:

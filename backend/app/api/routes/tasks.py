@@ -8,6 +8,7 @@ from fastapi import Response
 from app.api.answers import (
     BODY,
     CHANGE,
+    IDEMPOTENCY_KEY,
     IF_MATCH,
     IF_NONE_MATCH,
     NOT_MODIFIED,
@@ -19,7 +20,7 @@ from app.api.answers import (
     task_router,
     written,
 )
-from app.api.deps import IfMatchDep, IfNoneMatchDep, UserTasksDep
+from app.api.deps import IdempotencyKeyDep, IfMatchDep, IfNoneMatchDep, UserTasksDep
 from app.api.error_handlers import documented
 from app.errors import Conflict
 from app.schemas.task import (
@@ -58,11 +59,13 @@ async def list_tasks(tasks: UserTasksDep, have: IfNoneMatchDep) -> Response:
     response_model=TaskResponse,
     response_description=STORED,
     responses=BODY | documented(Conflict) | _THERE,
+    openapi_extra=IDEMPOTENCY_KEY,
 )
-async def create_task(body: TaskCreate, tasks: UserTasksDep) -> Response:
-    """Return the task as stored. The same again, with an `id` of your own, is 200 and makes no other."""
-    row, is_new = await tasks.add(**body.model_dump())
-    return written(row, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+async def create_task(body: TaskCreate, tasks: UserTasksDep, once: IdempotencyKeyDep) -> Response:
+    """Return the task as stored. The same again makes no other one, if it has an `id` or a key of yours."""
+    made = await tasks.add(once, **body.model_dump())
+    status = HTTPStatus.CREATED if made.is_new else HTTPStatus.OK
+    return written(made.task, status, replayed=made.replayed)
 
 
 @router.get(
