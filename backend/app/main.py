@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from app import __version__, embedded
 from app.api.docs_page import router as docs_page
 from app.api.error_handlers import add_error_handlers
-from app.api.routes import health, tasks
+from app.api.routes import changes, health, tasks
 from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
 from app.database import Database
@@ -38,6 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Tasks API",
         version=__version__,
         description=_DESCRIPTION,
+        openapi_tags=[{"name": name} for name in ("Tasks", "Trash", "Sync", "Health")],  # as /docs shows them
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -56,7 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.jwks = Jwks(settings.jwks_url) if settings.jwks_url else None
     app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database)
     add_error_handlers(app)
-    for router in (tasks.router, health.router, docs_page):
+    # What has a path of its own comes before what takes the same path for an id.
+    for router in (changes.router, tasks.router, health.router, docs_page):
         app.include_router(router)
     return app
 

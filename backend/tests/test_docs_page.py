@@ -102,11 +102,15 @@ async def test_the_document_names_bearer_tokens_where_they_are_needed(document):
             assert ("security" in operation) is path.startswith("/tasks"), path
 
 
-async def test_tasks_stand_before_health(document):
+async def test_tasks_stand_first_and_health_last(document):
     tags = [
         operation["tags"] for operations in document["paths"].values() for operation in operations.values()
     ]
-    assert tags == [["Tasks"]] * 6 + [["Health"]] * 2
+    assert tags.count(["Tasks"]) >= 6
+    assert tags.count(["Health"]) == 2
+    shown = [tag["name"] for tag in document["tags"]]
+    assert (shown[0], shown[-1]) == ("Tasks", "Health")
+    assert {tag for (tag,) in tags} <= set(shown)
 
 
 async def test_every_example_body_is_accepted_as_it_stands(alice, document):
@@ -132,7 +136,7 @@ async def test_every_documented_failure_shows_its_own_code(document):
     for operations in document["paths"].values():
         for operation in operations.values():
             for status, response in operation["responses"].items():
-                if "Tasks" not in operation["tags"] or status < "400":
+                if "Health" in operation["tags"] or status < "400":
                     continue
                 example = response["content"]["application/json"]["example"]
                 assert response["description"].endswith(f"({example['error']})")
@@ -144,6 +148,7 @@ async def test_every_documented_failure_shows_its_own_code(document):
         "UNAUTHORIZED",
         "NOT_FOUND",
         "CONFLICT",
+        "GONE",
         "PRECONDITION_FAILED",
         "PRECONDITION_REQUIRED",
         "PAYLOAD_TOO_LARGE",

@@ -11,7 +11,7 @@ import pytest
 
 from app.config import Settings
 from app.main import create_app
-from tests.conftest import SECRET, ClientFor
+from tests.conftest import SECRET, ClientFor, administer
 from tests.test_tasks import make
 
 _STARTUP_HEADER = 4
@@ -149,6 +149,16 @@ async def test_a_create_with_a_key_costs_one_round_trip_and_its_repetition_two(w
                 assert found == (status, trips)
         other = {"Idempotency-Key": str(uuid.uuid4())}
         assert await cost(wire[0], alice, "POST", "/tasks", json=there, headers=other) == (200, 2) or not warm
+
+
+async def test_changes_cost_one_round_trip_also_when_they_cannot_be_told(wire, alice, database_url):
+    user_id = (await make(alice))["user_id"]
+    purged = "UPDATE task_lists SET purged_revision = 1 WHERE user_id = $1"
+    await administer(database_url, purged, user_id)
+    for warm in (False, True):
+        for query, status in [("", 200), ("?since=1", 200), ("?since=0", 410), ("?since=9", 400)]:
+            found = await cost(wire[0], alice, "GET", f"/tasks/changes{query}")
+            assert found == (status, 1) or not warm
 
 
 async def test_what_is_refused_never_reaches_the_database(wire, alice):

@@ -11,6 +11,7 @@ from app.api.idempotency import idempotency_key
 from app.config import Settings
 from app.database import Database
 from app.errors import PreconditionRequired
+from app.queries.changes import UserChanges
 from app.queries.tasks import UserTasks
 
 #: Only for the OpenAPI document; GuardedRoute has checked the token before this runs.
@@ -43,6 +44,11 @@ async def get_user_tasks(request: Request, database: DatabaseDep) -> UserTasks:
     return UserTasks(database, request.state.user.id)
 
 
+async def get_user_changes(request: Request, database: DatabaseDep) -> UserChanges:
+    """Return what changed in the caller's tasks."""
+    return UserChanges(database, request.state.user.id)
+
+
 async def get_if_match(request: Request, settings: SettingsDep) -> Collection[int] | None:
     """Return the revisions that a change is for; None where any will do."""
     found = condition("If-Match", request.headers.getlist("if-match"), weak=False)
@@ -64,4 +70,5 @@ async def get_idempotency_key(request: Request) -> str | None:
 IdempotencyKeyDep = Annotated[str | None, Depends(get_idempotency_key)]
 IfMatchDep = Annotated[Collection[int] | None, Depends(get_if_match)]
 IfNoneMatchDep = Annotated[Condition, Depends(get_if_none_match)]
+UserChangesDep = Annotated[UserChanges, Depends(get_user_changes)]
 UserTasksDep = Annotated[UserTasks, Depends(get_user_tasks)]

@@ -128,6 +128,12 @@ def task_fields(row: Iterable[Any]) -> dict[str, Any]:
     }
 
 
+def stamped_fields(row: Iterable[Any]) -> dict[str, Any]:
+    """Return the fields of a StampedTask from a row of exactly `SHOWN`."""
+    values = tuple(row)
+    return {**task_fields(values), "revision": values[0]}
+
+
 def json_bytes(value: object) -> bytes:
     """Write JSON; times as UTC with a Z."""
     # str: asyncpg's UUIDs are of a class of its own, which orjson doesn't know.

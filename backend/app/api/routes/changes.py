@@ -1,0 +1,33 @@
+"""What changed since a client last looked."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from app.api.answers import task_router
+from app.api.deps import UserChangesDep
+from app.api.error_handlers import documented
+from app.errors import Gone, ValidationFailed
+from app.schemas.changes import ChangesResponse, PageLimit, Since, changes_json
+
+router = task_router("Sync")
+
+
+@router.get(
+    "/changes",
+    summary="List what changed since a revision",
+    response_model=ChangesResponse,
+    response_description="One page of changes",
+    responses=documented(Gone, ValidationFailed),
+)
+async def list_changes(
+    tasks: UserChangesDep,
+    since: Annotated[
+        Since | None, Query(description="The `revision` of the page before; without it, all that lives")
+    ] = None,
+    limit: Annotated[PageLimit, Query(description="Tasks in a page, about")] = 1000,
+) -> Response:
+    """Return what changed after `since`. Come back with `revision`, and nothing is missed or told twice."""
+    page = await tasks.since(since, limit)
+    body = changes_json(page.tasks, page.deleted, page.revision, has_more=page.has_more)
+    return Response(body, media_type="application/json")
