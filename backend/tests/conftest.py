@@ -115,13 +115,16 @@ _WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND da
 
 
 @asynccontextmanager
-async def held_up(database_url: str, user_id: str, writers: int) -> AsyncIterator[None]:
-    """Hold a user's counter until so many writers, started inside, wait for it with their snapshots taken."""
+async def held_up(database_url: str, user_id: str, writers: int) -> AsyncIterator[asyncpg.Connection]:
+    """Hold a user's counter until so many writers, started inside, wait for it with their snapshots taken.
+
+    What is done on the connection is committed then: they wake up to it.
+    """
     holder = await asyncpg.connect(database_url)
     try:
         async with holder.transaction():
             await holder.execute("UPDATE task_lists SET revision = revision WHERE user_id = $1", user_id)
-            yield
+            yield holder
             async with asyncio.timeout(20):
                 while len(await administer(database_url, _WAITING)) < writers:  # noqa: ASYNC110 - no event for it
                     await asyncio.sleep(0.02)

@@ -161,6 +161,22 @@ async def test_changes_cost_one_round_trip_also_when_they_cannot_be_told(wire, a
             assert found == (status, 1) or not warm
 
 
+async def test_a_batch_costs_one_round_trip_and_two_when_it_fails_or_is_repeated(wire, alice):
+    for warm in (False, True):
+        task_id = (await make(alice))["id"]
+        once = {"Idempotency-Key": str(uuid.uuid4())}
+        good = [{"op": "create", "text": "x"}, {"op": "patch", "id": task_id, "order": 1}]
+        gone = [*good, {"op": "delete", "id": str(uuid.uuid4())}]
+        requests: list[tuple[list[dict[str, Any]], dict[str, str], int, int]] = [
+            *((good, {}, 200, 1), (gone, {}, 404, 2), (gone, once, 404, 2)),
+            *((good, once, 200, 1), (good, once, 200, 2), (gone, once, 422, 2)),
+        ]
+        for operations, headers, status, trips in requests:
+            body = {"operations": operations}
+            found = await cost(wire[0], alice, "POST", "/tasks/batch", json=body, headers=headers)
+            assert found == (status, trips) or not warm
+
+
 async def test_what_is_refused_never_reaches_the_database(wire, alice):
     await make(alice)
     requests: list[tuple[str, str, dict[str, Any], int]] = [

@@ -66,7 +66,7 @@ def _tables(part: Part) -> Iterator[FromClause]:
         source = sources.pop()
         if isinstance(source, Join):
             sources += [source.left, source.right]
-        elif _table(source) in SQLModel.metadata.sorted_tables:
+        elif any(_table(source) is table for table in SQLModel.metadata.sorted_tables):
             yield source
 
 

@@ -39,12 +39,12 @@ IF_NONE_MATCH = described("If-None-Match", "Answer 304 if this is still the ETag
 IDEMPOTENCY_KEY = {"parameters": [KEY_PARAMETER]}
 
 
-def task_router(tag: str = "Tasks") -> APIRouter:
+def task_router(tag: str = "Tasks", route_class: type[GuardedRoute] = GuardedRoute) -> APIRouter:
     """Make a router below /tasks, for signed-in callers; /docs shows it below its tag."""
     return APIRouter(
         prefix="/tasks",
         tags=[tag],
-        route_class=GuardedRoute,
+        route_class=route_class,
         dependencies=[Security(bearer)],
         redirect_slashes=False,
         responses=documented(BadRequest, Unauthorized, PayloadTooLarge, InternalError, Unavailable),
@@ -53,12 +53,14 @@ def task_router(tag: str = "Tasks") -> APIRouter:
 
 def written(task: TaskRow, status: int = HTTPStatus.OK, *, replayed: bool = False) -> Response:
     """Answer a write with the task, and with the user's revision that it made; or once more, the same."""
-    revision = task[0]
-    response = answer(task_json(task), f'"{revision}"', status)
-    response.headers["X-Revision"] = str(revision)
-    if replayed:
-        response.headers["Idempotent-Replayed"] = "true"
+    response = answer(task_json(task), f'"{task[0]}"', status)
+    response.headers.update(of_write(task[0], replayed=replayed))
     return response
+
+
+def of_write(revision: int, *, replayed: bool = False) -> dict[str, str]:
+    """Return the headers of a write: the revision that it made, and whether that was when it came before."""
+    return {"X-Revision": str(revision)} | ({"Idempotent-Replayed": "true"} if replayed else {})
 
 
 def answer(body: bytes | None, etag: str, status: int = HTTPStatus.OK) -> Response:
@@ -72,4 +74,4 @@ def answer(body: bytes | None, etag: str, status: int = HTTPStatus.OK) -> Respon
 
 def gone(revision: int) -> Response:
     """Answer a deletion: there is nothing left to show but the user's revision."""
-    return Response(status_code=HTTPStatus.NO_CONTENT, headers={"X-Revision": str(revision)})
+    return Response(status_code=HTTPStatus.NO_CONTENT, headers=of_write(revision))

@@ -11,6 +11,7 @@ from app.api.idempotency import idempotency_key
 from app.config import Settings
 from app.database import Database
 from app.errors import PreconditionRequired
+from app.queries.batch import UserBatches
 from app.queries.changes import UserChanges
 from app.queries.tasks import UserTasks
 
@@ -44,6 +45,11 @@ async def get_user_tasks(request: Request, database: DatabaseDep) -> UserTasks:
     return UserTasks(database, request.state.user.id)
 
 
+async def get_user_batches(request: Request, database: DatabaseDep, settings: SettingsDep) -> UserBatches:
+    """Return the caller's batches."""
+    return UserBatches(database, request.state.user.id, settings.require_if_match)
+
+
 async def get_user_changes(request: Request, database: DatabaseDep) -> UserChanges:
     """Return what changed in the caller's tasks."""
     return UserChanges(database, request.state.user.id)
@@ -70,5 +76,6 @@ async def get_idempotency_key(request: Request) -> str | None:
 IdempotencyKeyDep = Annotated[str | None, Depends(get_idempotency_key)]
 IfMatchDep = Annotated[Collection[int] | None, Depends(get_if_match)]
 IfNoneMatchDep = Annotated[Condition, Depends(get_if_none_match)]
+UserBatchesDep = Annotated[UserBatches, Depends(get_user_batches)]
 UserChangesDep = Annotated[UserChanges, Depends(get_user_changes)]
 UserTasksDep = Annotated[UserTasks, Depends(get_user_tasks)]

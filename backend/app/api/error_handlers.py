@@ -1,7 +1,9 @@
 """Every failure, rendered: the error family, the framework's own, and what the OpenAPI document says."""
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -35,6 +37,11 @@ _SENTENCES = {
     "string_unicode": "must be valid Unicode",
     "string_too_short": "must have at least {min_length} character(s)",
     "string_too_long": "must have at most {max_length} characters",
+    "list_type": "must be a list",
+    "too_short": "must have {min_length} item(s) or more",
+    "too_long": "must have at most {max_length} items",
+    "union_tag_not_found": "must have an op: create, patch, delete or restore",
+    "union_tag_invalid": "must have an op: create, patch, delete or restore",
     "greater_than_equal": "must be {ge} or more",
     "less_than_equal": "must be {le} or less",
     "model_attributes_type": "must be a JSON object",
@@ -118,6 +125,16 @@ def _allowed(request: Request, error: HTTPException) -> str:
 
 def _detail(item: Any) -> str:  # noqa: ANN401 - pydantic's own dictionary
     """Write one problem as "field - what is wrong and what is accepted"."""
-    location = [str(part) for part in item["loc"][1:] if not isinstance(part, int)]
     sentence = _SENTENCES.get(item["type"], item["msg"]).format_map(item.get("ctx", {}))
-    return f"{'.'.join(location) or item['loc'][0]} - {sentence}"
+    return f"{_field(item['loc'][1:]) or item['loc'][0]} - {sentence}"
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """Write where it is, like `operations[3].text`; what follows an index is only the kind of the item."""
+    name = ""
+    for before, part in pairwise(["", *location]):
+        if isinstance(part, int):
+            name += f"[{part}]" if name else ""
+        elif not isinstance(before, int):
+            name += f".{part}" if name else part
+    return name

@@ -22,13 +22,15 @@ class GuardedRoute(APIRoute):
     one (and a malformed body without a token would be 422). This stands before both.
     """
 
+    bodies = 1  # how many times MAX_BODY_BYTES a body may have
+
     def get_route_handler(self) -> Handler:
         """Put the gate before FastAPI's handler."""
         handler = super().get_route_handler()
         takes_body = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
-            limit = request.app.state.settings.max_body_bytes
+            limit = self.bodies * request.app.state.settings.max_body_bytes
             _refuse_declared_size(request.headers, limit)
             token = bearer_token(request.headers.getlist("authorization"))
             request.state.user = await request.app.state.verifier.user(token)
@@ -39,6 +41,12 @@ class GuardedRoute(APIRoute):
             return await handler(request)
 
         return guarded
+
+
+class LargeBodyRoute(GuardedRoute):
+    """For a body that holds what many others would: a hundred tasks of 500 characters are 600 KB, escaped."""
+
+    bodies = 10
 
 
 class _BodyRequest(Request):

@@ -51,7 +51,9 @@ def as_json(columns: Iterable[ColumnElement[Any]]) -> ColumnElement[Any]:
 
 
 _one = select(ONE.label("one")).cte("one")
-_found_key = select(KEYS.c.fingerprint, KEYS.c.answer).where(*_this_key).cte("found")
+_found_key = (
+    select(KEYS.c.fingerprint, KEYS.c.revision.label("taken"), KEYS.c.answer).where(*_this_key).cte("found")
+)
 _found_task = select(*SHOWN).where(ALIVE, THIS).cte("task")
 
 #: What there is already: the answer that was kept for a key, and the task with an id. Always one row.
@@ -67,7 +69,7 @@ def fingerprint(operation: str, asked: object) -> bytes:
     return hashlib.sha256(orjson.dumps([operation, asked], default=str, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-def answer_of(found: Row, asked: bytes) -> list[TaskRow] | None:
+def answer_of(found: Row, asked: bytes) -> list[TaskRow | None] | None:
     """Return the tasks that a key was answered with; None where there is no such key.
 
     Raises ValidationFailed when it was another request's.
@@ -79,7 +81,7 @@ def answer_of(found: Row, asked: bytes) -> list[TaskRow] | None:
             "This Idempotency-Key was used for another request; take a new key for a new request.",
             details=["Idempotency-Key - was used with another body"],
         )
-    return [_shown(task) for task in orjson.loads(found["answer"])]
+    return [task and _shown(task) for task in orjson.loads(found["answer"])]
 
 
 def _shown(task: list[Any]) -> TaskRow:

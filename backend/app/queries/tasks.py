@@ -1,6 +1,6 @@
 """A user's tasks: one statement for each thing that can be done."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,15 +67,15 @@ class UserTasks(Owned):
         new = asked | times | {"id": id or uuid7()}
         if once is None:
             row = await self._write_one(ADD, **new)
-            return Added(row) if row else Added(_same(await self._read_one(GET, id=id), asked), is_new=False)
+            return Added(row) if row else Added(same(await self._read_one(GET, id=id), asked), is_new=False)
         asked_for = fingerprint("create", asked | {"id": id})
         with suppress(asyncpg.UniqueViolationError):  # a request with the same key was faster
             if row := await self._write_one(ADD_ONCE, **new, key=once, fingerprint=asked_for, now=now):
                 return Added(row)
         (found,) = await self._read(REPEATED, id=id, key=once)
-        if answer := answer_of(found, asked_for):
+        if (answer := answer_of(found, asked_for)) and answer[0]:
             return Added(answer[0], replayed=True)
-        return Added(_same(found, asked), is_new=False)
+        return Added(tuple(same(found, asked))[: len(SHOWN)], is_new=False)
 
     async def change(
         self,
@@ -126,13 +126,13 @@ def _listed(expected: Collection[int] | None) -> list[int] | None:
     return None if expected is None else list(expected)
 
 
-def _same(stored: Row | None, asked: dict[str, Any]) -> TaskRow:
-    """Return the stored task if it is what was asked for; raises Conflict."""
+def same(stored: Row | None, asked: Mapping[str, Any]) -> Row:
+    """Return the living task with the id of a create, if it is what was asked for; raises Conflict."""
     if stored is None or stored["id"] is None:
         raise Conflict("The task with this id was deleted; make a new one with another id.")
-    if any(stored[name] != value for name, value in asked.items()):
+    if any(stored[name] != asked[name] for name in ("text", "completed", "order")):
         raise Conflict
-    return tuple(stored)[: len(SHOWN)]
+    return stored
 
 
 def _found(row: Row | None) -> Row:

@@ -1,0 +1,125 @@
+"""From the operations of a batch to what has to be true of each task, and what becomes of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from app.database import Row
+from app.errors import AppError, Conflict, PreconditionFailed, PreconditionRequired, TaskNotFound
+from app.queries.tasks import same
+
+#: What a task must be before its first operation: not there, alive, or there at all (to be restored).
+NEW, ALIVE, THERE = "new", "alive", "there"
+
+Operation = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Step:
+    """All that a batch does with one task; None leaves a field as it is."""
+
+    id: UUID
+    needs: str
+    expected: int | None = None  # the revision that the task must have
+    text: str | None = None
+    completed: bool | None = None
+    order: int | None = None
+    reopened: bool = False  # at some point, so that the time of completion begins anew
+    deleted: bool = False
+    at: int = 0  # the last operation that changes it, counted from 1; 0: none does
+
+    def apply(self, operation: Operation, at: int) -> None:
+        """Take one more operation in; raises TaskNotFound when the batch has deleted the task before."""
+        if self.deleted and operation["op"] != "restore":
+            raise TaskNotFound
+        if operation["op"] in {"create", "patch"}:
+            self.text = operation.get("text", self.text)
+            self.order = operation.get("order", self.order)
+            self.completed = operation.get("completed", self.completed)
+            self.reopened = self.reopened or self.completed is False
+        self.deleted = operation["op"] == "delete"
+        self.at = at
+
+
+def plan(operations: Sequence[Operation], there: Mapping[UUID, Row]) -> list[Step]:
+    """Return what is done with each task; those `there` were created before, and their creation is skipped.
+
+    Raises, with the operation's place, what can be told without looking at the tasks.
+    """
+    steps: dict[UUID, Step] = {}
+    for at, operation in enumerate(operations, 1):
+        with _Placed(at - 1):
+            step = steps.get(operation["id"])
+            if step is None:
+                step = steps[operation["id"]] = _first(operation, there)
+                if operation["op"] == "create" and operation["id"] in there:
+                    continue
+            elif operation["op"] == "create":
+                raise Conflict
+            elif operation.get("if_match") is not None:
+                raise PreconditionFailed  # an operation before has changed it
+            step.apply(operation, at)
+    return list(steps.values())
+
+
+def _first(operation: Operation, there: Mapping[UUID, Row]) -> Step:
+    match operation["op"]:
+        case "create" if operation["id"] in there:
+            return Step(operation["id"], ALIVE, there[operation["id"]]["revision"])
+        case "create":
+            return Step(operation["id"], NEW)
+        case "restore":
+            return Step(operation["id"], THERE, operation.get("if_match"))
+    return Step(operation["id"], ALIVE, operation.get("if_match"))
+
+
+def require_if_match(operations: Iterable[Operation]) -> None:
+    """Raise PreconditionRequired for the first operation on a task as it is that does not say which."""
+    seen: set[UUID] = set()
+    for place, operation in enumerate(operations):
+        if operation["id"] not in seen and operation["op"] != "create" and operation.get("if_match") is None:
+            with _Placed(place):
+                raise PreconditionRequired
+        seen.add(operation["id"])
+
+
+def created_before(operations: Sequence[Operation], found: Mapping[UUID, Row]) -> dict[UUID, Row]:
+    """Look why a batch does not apply to the tasks `found`, and return those that were created before.
+
+    Raises what its first failing operation would be answered by itself, with its place.
+    """
+    seen: set[UUID] = set()
+    there: dict[UUID, Row] = {}
+    for place, operation in enumerate(operations):
+        if operation["id"] in seen:
+            continue
+        seen.add(operation["id"])
+        row = found.get(operation["id"])
+        with _Placed(place):
+            if operation["op"] != "create":
+                _refuse(operation, row)
+            elif row is not None:
+                there[operation["id"]] = same(None if row["deleted_at"] else row, operation)
+    return there
+
+
+def _refuse(operation: Operation, row: Row | None) -> None:
+    if row is None or (row["deleted_at"] is not None and operation["op"] != "restore"):
+        raise TaskNotFound
+    if operation.get("if_match") not in {None, row["revision"]}:
+        raise PreconditionFailed(row["revision"])
+
+
+class _Placed:
+    """Adds the place of an operation to the failure that is raised inside."""
+
+    def __init__(self, place: int) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, AppError):
+            error.details = [f"operations[{self._place}]: {error.message}"]
