@@ -210,3 +210,11 @@ async def test_of_creates_that_all_found_the_key_free_one_makes_a_task(
     assert {told(answer) for answer in answers} == {told(answers[0])}
     assert sum("Idempotent-Replayed" in answer.headers for answer in answers) == 7
     assert len(await rows_of(user_id)) == await revision_of(user_id) == 2
+
+
+async def test_a_repetition_waits_for_nobody(alice, database_url):
+    """It looks for its key before it takes the counter, which somebody holds."""
+    once = key()
+    first = await alice.post("/tasks", json={"text": "x"}, headers=once)
+    async with held_up(database_url, first.json()["user_id"], 0):
+        assert told(await alice.post("/tasks", json={"text": "x"}, headers=once)) == told(first)
