@@ -157,16 +157,17 @@ async def test_one_that_fails_is_named_and_nothing_is_done(alice, rows_of, revis
     await alice.delete(f"/tasks/{tasks['deleted']['id']}")
     failing = failing | {"id": tasks.get(failing["id"], {}).get("id", failing["id"])}
     user_id = tasks["first"]["user_id"]
-    before = await rows_of(user_id), await revision_of(user_id)
+    before, made = (await rows_of(user_id), await revision_of(user_id)), str(uuid.uuid4())
     answer = await send(
         alice,
         {"op": "patch", "id": tasks["first"]["id"], "text": "changed"},
-        {"op": "create", "text": "made"},
+        {"op": "create", "id": made, "text": "made"},
+        {"op": "patch", "id": made, "completed": True},
         {"op": "delete", "id": tasks["gone"]["id"]},
         failing,
         {"op": "create", "text": "never"},
     )
-    assert refused(answer, status, code, 3)
+    assert refused(answer, status, code, 4)
     assert (await rows_of(user_id), await revision_of(user_id)) == before
     if name.startswith("stale"):
         assert answer.headers["ETag"] == ('"5"' if name == "stale restore" else '"2"')
