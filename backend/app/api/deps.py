@@ -11,6 +11,7 @@ from app.config import Settings
 from app.database import Database
 from app.errors import PreconditionRequired
 from app.queries.tasks import UserTasks
+from app.queries.trash import UserTrash
 
 #: Only for the OpenAPI document; GuardedRoute has checked the token before this runs.
 bearer = HTTPBearer(
@@ -42,6 +43,11 @@ async def get_user_tasks(request: Request, database: DatabaseDep) -> UserTasks:
     return UserTasks(database, request.state.user.id)
 
 
+async def get_user_trash(request: Request, database: DatabaseDep) -> UserTrash:
+    """Return the caller's deleted tasks."""
+    return UserTrash(database, request.state.user.id)
+
+
 async def get_if_match(request: Request, settings: SettingsDep) -> Collection[int] | None:
     """Return the revisions that a change is for; None where any will do."""
     found = condition("If-Match", request.headers.getlist("if-match"), weak=False)
@@ -58,3 +64,4 @@ async def get_if_none_match(request: Request) -> Condition:
 IfMatchDep = Annotated[Collection[int] | None, Depends(get_if_match)]
 IfNoneMatchDep = Annotated[Condition, Depends(get_if_none_match)]
 UserTasksDep = Annotated[UserTasks, Depends(get_user_tasks)]
+UserTrashDep = Annotated[UserTrash, Depends(get_user_trash)]

@@ -115,5 +115,5 @@ async def patch_task(task_id: UUID, body: TaskPatch, tasks: UserTasksDep, expect
     openapi_extra=IF_MATCH,
 )
 async def delete_task(task_id: UUID, tasks: UserTasksDep, expected: IfMatchDep) -> Response:
-    """Delete the task: from now on it does not exist for any endpoint."""
+    """Move the task to the trash: for every endpoint but those of the trash it does not exist any more."""
     return gone(await tasks.remove(task_id, expected))
