@@ -312,6 +312,26 @@ async def test_an_id_that_is_no_uuid_is_refused(alice, method, path):
     assert [line.split(" - ")[0] for line in answer.json()["details"]] == ["task_id"]
 
 
+@pytest.mark.parametrize(
+    ("path", "takes"),
+    [
+        ("/tasks/trash", {"GET", "DELETE"}),
+        (f"/tasks/trash/{NEVER}", {"DELETE"}),
+        (f"/tasks/{NEVER}/restore", {"POST"}),
+        ("/tasks/trash/restore", {"DELETE"}),
+    ],
+)
+async def test_the_trash_is_no_task_to_any_method(alice, path, takes):
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - takes:
+        answer = await alice.request(method, path, json={"text": "x", "completed": True})
+        assert (method, answer.status_code) == (method, 405)
+        assert set(answer.headers["Allow"].split(", ")) == takes
+
+
+async def test_an_id_that_begins_like_the_trash_is_only_no_id(alice):
+    assert (await alice.get("/tasks/trashes")).status_code == 422
+
+
 # At the same time
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Response
 
-from app.api.answers import CHANGE, IF_MATCH, ONE, STORED, gone, task_router, written
+from app.api.answers import CHANGE, IF_MATCH, ONE, STORED, TASK, gone, task_router, written
 from app.api.deps import IfMatchDep, SettingsDep, UserTrashDep
 from app.schemas.task import TaskResponse
 from app.schemas.trash import TrashResponse, trash_json
@@ -26,7 +26,7 @@ async def list_trash(trash: UserTrashDep, settings: SettingsDep) -> Response:
 
 
 @router.post(
-    "/{task_id}/restore",
+    f"{TASK}/restore",
     summary="Restore a deleted task",
     response_model=TaskResponse,
     response_description=STORED,
