@@ -55,6 +55,7 @@ class World:
 
     settings: Settings
     app: FastAPI
+    connection: asyncpg.Connection
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
@@ -62,7 +63,7 @@ class World:
         return self.settings.database_url
 
     async def sql(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
-        return await administer(self.url, sql, *arguments)
+        return await self.connection.fetch(sql, *arguments)
 
     async def age(self, user_id: str, days: float, text: str = "%") -> None:
         """Have it be that many days since a user's tasks were deleted."""
@@ -98,12 +99,20 @@ class World:
         return rows[0]["purged_revision"]
 
 
+@pytest.fixture(scope="module")
+async def own_database(make_database: MakeDatabase) -> str:
+    return await make_database()
+
+
 @pytest.fixture
-async def world(make_database: MakeDatabase, settings: Settings) -> AsyncIterator[World]:
-    settings = settings.model_copy(update={"database_url": await make_database()})
-    world = World(settings, create_app(settings))
+async def world(own_database: str, settings: Settings) -> AsyncIterator[World]:
+    settings = settings.model_copy(update={"database_url": own_database})
+    connection = await asyncpg.connect(own_database)
+    await connection.execute("TRUNCATE tasks, task_lists, idempotency_keys")
+    world = World(settings, create_app(settings), connection)
     yield world
     await close(world.app)
+    await connection.close()
 
 
 @pytest.fixture
@@ -161,10 +170,22 @@ async def test_keys_go_after_their_time_with_tasks_or_without(world):
     assert KEY_RETENTION_DAYS == 30
     await world.add_user(1, 1)
     only_keys = await world.add_user(0, 2)
-    await world.sql(ADD_KEY, only_keys, "young", ago(29))
-    assert await world.purge() == Purged(1, 3)
-    assert await world.keys() == ["young"]
+    await world.sql(ADD_KEY, only_keys, "-young", ago(29))
+    async with asyncio.timeout(20):
+        assert await world.purge(batch=1) == Purged(1, 3)
+    assert await world.keys() == ["-young"]
     assert await world.mark(only_keys) == 0
+
+
+@pytest.mark.parametrize("days", [1, 3650])
+async def test_keys_have_a_time_of_their_own(world, days):
+    user_id = await world.add_user(0)
+    for age in (29, 31):
+        await world.sql(ADD_KEY, user_id, str(age), ago(age))
+    settings = world.settings.model_copy(update={"trash_retention_days": days})
+    async with prepared(world.url, settings) as purge:
+        assert await purge.run() == Purged(keys=1)
+    assert await world.keys() == ["29"]
 
 
 async def test_keys_of_nobody_do_not_keep_it_for_ever(world):
@@ -175,6 +196,7 @@ async def test_keys_of_nobody_do_not_keep_it_for_ever(world):
     async with asyncio.timeout(20):
         assert await world.purge(batch=2) == Purged(tasks=1)
     assert await world.tombstones(user_id) == []
+    assert len(await world.keys()) == 5
 
 
 async def test_a_batch_has_the_oldest_deletions_and_moves_the_mark_only_so_far(world):
@@ -430,6 +452,7 @@ async def test_it_purges_some_minutes_after_the_start_and_then_once_a_day(world,
         clock.ahead = 601
         await use(world.app, clock)
         await gone(world)
+        await clock.looked_at()
         await world.add_user(1)
         await clock.looked_at()
         clock.ahead += 24 * 3600 - 10

@@ -125,7 +125,7 @@ async def test_the_retention_can_be_set(settings: Settings, client_for: ClientFo
 
 
 async def test_a_restored_task_is_the_same_in_the_same_place(alice, revision_of):
-    made = [await make(alice, text, order=order) for text, order in [("a", 0), ("b", 0), ("c", 0), ("d", 7)]]
+    made = [await make(alice, text, order=order) for text, order in [("a", 0), ("b", 3), ("c", 3), ("d", 7)]]
     done = (await alice.patch(f"/tasks/{made[1]['id']}", json={"completed": True})).json()
     before = await texts(alice)
     await alice.delete(f"/tasks/{done['id']}")
@@ -135,7 +135,7 @@ async def test_a_restored_task_is_the_same_in_the_same_place(alice, revision_of)
     assert restored.json()["updated_at"] > done["updated_at"]
     assert [restored.headers[name] for name in ("ETag", "X-Revision")] == ['"7"', "7"]
     assert await revision_of(done["user_id"]) == 7
-    assert await texts(alice) == before == ["c", "b", "a", "d"]
+    assert await texts(alice) == before == ["a", "c", "b", "d"]
     assert await in_trash(alice) == []
     assert (await alice.get(f"/tasks/{done['id']}")).json() == restored.json()
 
