@@ -1,9 +1,10 @@
-"""The command line: serve, migrate, token, doctor.
+"""The command line: serve, migrate, purge, token, doctor.
 
 Each command imports what it needs when it runs: `token` and `--help` answer at once.
 """
 # ruff: noqa: PLC0415 - see above
 
+import asyncio
 import sys
 from contextlib import ExitStack
 from typing import Annotated
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.config import load_settings
+from app.config import Settings, load_settings
 from app.embedded import embedded_postgres
 from app.errors import AppError, ConfigurationError
 
@@ -92,6 +93,40 @@ def migrate(revision: Annotated[str, typer.Argument(help="Revision to go up to."
         url = settings.database_url or stack.enter_context(embedded_postgres(settings.data_dir))
         migrate_schema(url, revision)
         typer.echo("The schema is up to date.")
+
+
+@cli.command(epilog=_examples("tasks-api purge", "TRASH_RETENTION_DAYS=7 tasks-api purge"))
+def purge() -> None:
+    """Remove for good what was deleted longer than TRASH_RETENTION_DAYS ago, and idempotency keys of 30 days.
+
+    `serve` does it once a day. Safe to run again, and side by side.
+    """
+    from app.migrations import migrate as migrate_schema
+    from app.migrations import refuse_old_schema
+    from app.serving import exit_on_signals
+
+    exit_on_signals()
+    with ExitStack() as stack:
+        settings = load_settings()
+        url = settings.database_url or stack.enter_context(embedded_postgres(settings.data_dir))
+        if settings.database_url:
+            asyncio.run(refuse_old_schema(url, settings))
+        else:
+            migrate_schema(url)
+        asyncio.run(_purge(url, settings))
+
+
+async def _purge(url: str, settings: Settings) -> None:
+    """Purge, with a progress bar where somebody watches: typer's own would print an empty line elsewhere."""
+    from app.purging import prepared
+
+    async with prepared(url, settings) as purge:
+        due = await purge.count()
+        watched = due > 0 and sys.stdout.isatty()
+        with typer.progressbar(length=due, label="Purging", hidden=not watched) as bar:
+            purged = await purge.run(bar.update)
+            bar.update(due - bar.pos)  # what others removed meanwhile
+    typer.echo(f"Removed {purged}.")
 
 
 @cli.command(

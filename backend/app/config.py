@@ -69,6 +69,12 @@ class Settings(BetterAuthSettings):
     require_if_match: bool = Field(
         default=False, description="Refuse changes and deletions that come without If-Match (428)."
     )
+    trash_retention_days: int = Field(
+        default=30,
+        ge=1,
+        le=3650,
+        description="Days that a deleted task stays in the trash before it is purged.",
+    )
     max_body_bytes: int = Field(
         default=65_536, ge=1024, description="Bytes that a request body may have, at most; then 413."
     )

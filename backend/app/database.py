@@ -1,6 +1,7 @@
 """The way to PostgreSQL: statements compiled once, and the pool that runs them."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import datetime
@@ -83,6 +84,7 @@ class Database:
         }
         self._pools: dict[asyncio.AbstractEventLoop, tuple[AsyncGenerator[Pool], Pool]] = {}
         self._check: asyncio.Task[object] | None = None
+        self.last_used = float("-inf")  #: when it answered last, by time.monotonic()
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
         """Run one statement and return its rows.
@@ -95,10 +97,12 @@ class Database:
                 pool = await self._pool()
                 connection = await pool.acquire()
                 try:
-                    return await connection.fetch(statement.sql, *statement.arguments(values))
+                    rows = await connection.fetch(statement.sql, *statement.arguments(values))
                 finally:
                     # Bounded: after a cancelled statement this waits for the server's word on it.
                     await pool.release(connection, timeout=_RELEASE_SECONDS)
+                self.last_used = time.monotonic()
+                return rows
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if is_unavailable(error):
                 raise Unavailable from error

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from app import __version__, embedded
 from app.api.docs_page import router as docs_page
 from app.api.error_handlers import add_error_handlers
-from app.api.routes import batch, changes, health, tasks
+from app.api.routes import batch, changes, health, tasks, trash
 from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
 from app.database import Database
@@ -21,6 +21,7 @@ from app.middleware import Cors, LastResort, RequestContext
 from app.migrations import migrate
 from app.observability import configure_logging
 from app.processes import end_with_supervisor
+from app.purging import Rhythm, purged_daily
 from app.queries.sessions import Sessions
 
 _DESCRIPTION = """
@@ -52,15 +53,19 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     app.state.settings = settings
-    app.state.database = Database(settings.database_url or embedded.url(settings.data_dir), settings)
+    app.state.database = Database(_database_url(settings), settings)
+    app.state.purge_rhythm = Rhythm()
     app.state.session_database = _session_database(settings, app.state.database)
     app.state.jwks = Jwks(settings.jwks_url) if settings.jwks_url else None
     app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database)
     add_error_handlers(app)
-    # What has a path of its own comes before what takes the same path for an id.
-    for router in (batch.router, changes.router, tasks.router, health.router, docs_page):
+    for router in (tasks.router, trash.router, batch.router, changes.router, health.router, docs_page):
         app.include_router(router)
     return app
+
+
+def _database_url(settings: Settings) -> str:
+    return settings.database_url or embedded.url(settings.data_dir)
 
 
 def _session_database(settings: Settings, tasks: Database) -> Database | None:
@@ -87,7 +92,7 @@ def _verifier(settings: Settings, jwks: Jwks | None, session_database: Database 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """Start and stop what lives as long as the process: logging, the embedded database, the pool."""
+    """Start and stop what lives as long as the process: logging, the embedded database, purge, pool."""
     settings: Settings = app.state.settings
     configure_logging(settings)
     end_with_supervisor()
@@ -97,7 +102,10 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
             await asyncio.to_thread(migrate, url)
         if app.state.jwks is not None:
             app.state.jwks.refresh()  # behind: the start waits for no other server
-        yield
+        async with purged_daily(
+            _database_url(settings), settings, app.state.database, app.state.purge_rhythm
+        ):
+            yield
         await close(app)
 
 

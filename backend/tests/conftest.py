@@ -111,7 +111,7 @@ def client_for(app: FastAPI) -> ClientFor:
     return open_client
 
 
-_WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 @asynccontextmanager
@@ -126,7 +126,7 @@ async def held_up(database_url: str, user_id: str, writers: int) -> AsyncIterato
             await holder.execute("UPDATE task_lists SET revision = revision WHERE user_id = $1", user_id)
             yield holder
             async with asyncio.timeout(20):
-                while len(await administer(database_url, _WAITING)) < writers:  # noqa: ASYNC110 - no event for it
+                while len(await administer(database_url, WAITING)) < writers:  # noqa: ASYNC110 - no event for it
                     await asyncio.sleep(0.02)
     finally:
         await holder.close()

@@ -131,6 +131,15 @@ async def test_a_revision_that_is_more_than_a_page_is_told_whole(alice, database
     assert await copy.equals_the_server()
 
 
+async def test_a_number_that_no_task_carries_is_told_too(alice, database_url):
+    """A change that lost a race leaves one; it must not look as if there were more."""
+    user_id = (await make(alice))["user_id"]
+    await administer(database_url, "UPDATE task_lists SET revision = 5 WHERE user_id = $1", user_id)
+    for params, told in (({}, 1), ({"since": 1}, 0), ({"limit": 1}, 1)):
+        page = await changes(alice, **params)
+        assert (len(page["tasks"]), page["revision"], page["has_more"]) == (told, 5, False)
+
+
 PURGE = "UPDATE task_lists SET purged_revision = $2 WHERE user_id = $1"
 
 

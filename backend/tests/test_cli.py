@@ -21,6 +21,7 @@ from app.serving import welcome
 from tests.conftest import FAST, SECRET, MakeDatabase, administer
 from tests.servers import Commands, Service, free_port, processes_of, wait_for
 
+COMMANDS = ["serve", "migrate", "purge", "token", "doctor"]
 NOWHERE = "postgresql://u:hidden@127.0.0.1:1/nothing"
 PRODUCTION = {
     "environment": "production",
@@ -271,7 +272,7 @@ def test_production_prints_no_tokens(commands):
     assert line.startswith("tasks-api: ENVIRONMENT: ")
 
 
-@pytest.mark.parametrize("command", ["serve", "migrate", "token", "doctor"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_examples_that_can_be_copied(commands, command):
     shown = commands.run("tasks-api", command, "--help").stdout
     _, _, examples = shown.partition("Examples:\n")
@@ -286,4 +287,4 @@ def test_the_version_is_printed(commands):
 
 def test_without_a_command_the_commands_are_listed(commands):
     shown = commands.run("tasks-api")
-    assert all(command in shown.stdout + shown.stderr for command in ("serve", "migrate", "token", "doctor"))
+    assert all(command in shown.stdout + shown.stderr for command in COMMANDS)

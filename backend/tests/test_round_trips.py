@@ -177,6 +177,29 @@ async def test_a_batch_costs_one_round_trip_and_two_when_it_fails_or_is_repeated
             assert found == (status, trips) or not warm
 
 
+async def test_each_endpoint_of_the_trash_is_one_round_trip_and_a_refused_restore_two(wire, alice):
+    for warm in (False, True):
+        path = f"/tasks/{(task := await make(alice))['id']}"
+        in_trash = f"/tasks/trash/{task['id']}"
+        requests: list[tuple[str, str, dict[str, str], int, int]] = [
+            ("DELETE", in_trash, {}, 404, 1),
+            ("DELETE", path, {}, 204, 1),
+            ("GET", "/tasks/trash", {}, 200, 1),
+            ("POST", f"{path}/restore", {"If-Match": '"0"'}, 412, 2),
+            ("POST", f"{path}/restore", {"If-Match": "1"}, 400, 0),
+            ("POST", f"{path}/restore", {}, 200, 1),
+            ("POST", f"{path}/restore", {}, 200, 2),
+            ("DELETE", path, {}, 204, 1),
+            ("DELETE", in_trash, {}, 204, 1),
+            ("POST", f"{path}/restore", {}, 404, 2),
+            ("DELETE", "/tasks/trash", {}, 204, 1),
+        ]
+        for method, target, headers, status, trips in requests:
+            found = await cost(wire[0], alice, method, target, headers=headers)
+            if warm:
+                assert (method, target, headers, *found) == (method, target, headers, status, trips)
+
+
 async def test_what_is_refused_never_reaches_the_database(wire, alice):
     await make(alice)
     requests: list[tuple[str, str, dict[str, Any], int]] = [

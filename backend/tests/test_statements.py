@@ -118,7 +118,10 @@ def _conjunction(clause: ColumnElement | None) -> Iterator[ColumnElement]:
 STATEMENTS = dict(statements())
 
 #: What looks at several users, and why it may; none of it is reached by a request with somebody's tasks.
-OF_ALL_USERS: dict[str, str] = {}
+OF_ALL_USERS: dict[str, str] = {
+    "DUE_USERS": "finds of whom something is to be purged",
+    "DUE_COUNT": "how much that is, for the progress bar",
+}
 
 
 @pytest.mark.parametrize("name", [name for name in STATEMENTS if name.split(".")[-1] not in OF_ALL_USERS])

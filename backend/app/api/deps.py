@@ -14,6 +14,7 @@ from app.errors import PreconditionRequired
 from app.queries.batch import UserBatches
 from app.queries.changes import UserChanges
 from app.queries.tasks import UserTasks
+from app.queries.trash import UserTrash
 
 #: Only for the OpenAPI document; GuardedRoute has checked the token before this runs.
 bearer = HTTPBearer(
@@ -55,6 +56,11 @@ async def get_user_changes(request: Request, database: DatabaseDep) -> UserChang
     return UserChanges(database, request.state.user.id)
 
 
+async def get_user_trash(request: Request, database: DatabaseDep) -> UserTrash:
+    """Return the caller's deleted tasks."""
+    return UserTrash(database, request.state.user.id)
+
+
 async def get_if_match(request: Request, settings: SettingsDep) -> Collection[int] | None:
     """Return the revisions that a change is for; None where any will do."""
     found = condition("If-Match", request.headers.getlist("if-match"), weak=False)
@@ -79,3 +85,4 @@ IfNoneMatchDep = Annotated[Condition, Depends(get_if_none_match)]
 UserBatchesDep = Annotated[UserBatches, Depends(get_user_batches)]
 UserChangesDep = Annotated[UserChanges, Depends(get_user_changes)]
 UserTasksDep = Annotated[UserTasks, Depends(get_user_tasks)]
+UserTrashDep = Annotated[UserTrash, Depends(get_user_trash)]

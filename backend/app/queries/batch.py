@@ -1,7 +1,6 @@
 """Batches: several operations on a user's tasks, all of them or none."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from app.database import Row
 from app.errors import Unavailable
-from app.queries.batch_plan import Operation, created_before, plan, require_if_match
+from app.queries.batch_plan import Operation, Step, created_before, plan, require_if_match
 from app.queries.batch_statements import BATCH, BATCH_ONCE, NAMED, STEP_TYPES
 from app.queries.keys import REPEATED, answer_of, fingerprint
 from app.queries.owned import Owned, TaskRow
@@ -48,37 +47,39 @@ class UserBatches(Owned):
             require_if_match(operations)
         there: Mapping[UUID, Row] = {}
         for _ in range(_TRIES):
-            rows = await self._try(operations, there, key)
+            steps, impossible = plan(operations, there)
+            rows = None if impossible else await self._try(operations, steps, key)
             if rows:
                 return Applied([_task(row) for row in rows], rows[0]["taken"])
             if rows is not None:
                 return await self._answered(key)
             found = await self._read(NAMED, ids=[operation["id"] for operation in operations])
-            there = created_before(operations, {row["id"]: row for row in found})
+            before = operations[: impossible.place] if impossible else operations
+            there = created_before(before, {row["id"]: row for row in found})
+            if impossible:
+                raise impossible.error
         raise Unavailable("Your tasks are being changed too often to apply a batch; try again in a moment.")
 
     async def _try(
-        self, operations: Sequence[Operation], there: Mapping[UUID, Row], key: Mapping[str, Any]
+        self, operations: Sequence[Operation], steps: Sequence[Step], key: Mapping[str, Any]
     ) -> list[Row] | None:
         """Return a row for each operation; none where the key is taken, and None where something failed."""
-        steps = plan(operations, there)
         changing = [step for step in steps if step.at]
         arrays = {f"step_{field}": [getattr(step, field) for step in changing] for field in STEP_TYPES}
-        with suppress(asyncpg.DivisionByZeroError):
-            try:
-                return await self._write(
-                    BATCH_ONCE if key else BATCH,
-                    **arrays,
-                    **key,
-                    operation_id=[operation["id"] for operation in operations],
-                    there=[step.id for step in steps if not step.at],
-                    steps=len(steps),
-                    taken=len(operations) if changing else 0,
-                    now=datetime.now(UTC),
-                )
-            except asyncpg.UniqueViolationError:  # a request with the same key was faster
-                return []
-        return None
+        values = arrays | {
+            **key,
+            "operation_id": [operation["id"] for operation in operations],
+            "there": [step.id for step in steps if not step.at],
+            "steps": len(steps),
+            "taken": len(operations) if changing else 0,
+            "now": datetime.now(UTC),
+        }
+        try:
+            return await self._write(BATCH_ONCE if key else BATCH, **values)
+        except asyncpg.DivisionByZeroError:
+            return None
+        except asyncpg.UniqueViolationError:  # a request with the same key was faster
+            return []
 
     async def _answered(self, key: Mapping[str, Any]) -> Applied:
         (found,) = await self._read(REPEATED, id=None, key=key["key"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.database import Row
@@ -42,25 +42,36 @@ class Step:
         self.at = at
 
 
-def plan(operations: Sequence[Operation], there: Mapping[UUID, Row]) -> list[Step]:
-    """Return what is done with each task; those `there` were created before, and their creation is skipped.
+class Impossible(NamedTuple):
+    """An operation that fails whatever the tasks are like, for what the batch did before."""
 
-    Raises, with the operation's place, what can be told without looking at the tasks.
-    """
+    place: int
+    error: AppError
+
+
+def plan(operations: Sequence[Operation], there: Mapping[UUID, Row]) -> tuple[list[Step], Impossible | None]:
+    """Return what is done with each task; those `there` were created before, and need not be."""
     steps: dict[UUID, Step] = {}
-    for at, operation in enumerate(operations, 1):
-        with _Placed(at - 1):
-            step = steps.get(operation["id"])
-            if step is None:
-                step = steps[operation["id"]] = _first(operation, there)
-                if operation["op"] == "create" and operation["id"] in there:
-                    continue
-            elif operation["op"] == "create":
-                raise Conflict
-            elif operation.get("if_match") is not None:
-                raise PreconditionFailed  # an operation before has changed it
-            step.apply(operation, at)
-    return list(steps.values())
+    for place, operation in enumerate(operations):
+        try:
+            with _Placed(place):
+                _add(steps, operation, place + 1, there)
+        except AppError as error:
+            return [], Impossible(place, error)
+    return list(steps.values()), None
+
+
+def _add(steps: dict[UUID, Step], operation: Operation, at: int, there: Mapping[UUID, Row]) -> None:
+    step = steps.get(operation["id"])
+    if step is None:
+        step = steps[operation["id"]] = _first(operation, there)
+        if operation["op"] == "create" and operation["id"] in there:
+            return
+    elif operation["op"] == "create":
+        raise Conflict
+    elif operation.get("if_match") is not None:
+        raise PreconditionFailed  # an operation before has changed it
+    step.apply(operation, at)
 
 
 def _first(operation: Operation, there: Mapping[UUID, Row]) -> Step:

@@ -16,14 +16,10 @@ _list = select(
     func.coalesce(func.max(_counter.c.purged_revision), ZERO).label("purged_revision"),
 ).cte("list")
 
-# Nothing is read for a `since` that can't be answered.
-_can_be_told = or_(_from_the_start, _since.between(_list.c.purged_revision, _list.c.revision))
 _changed = (
     select(*SHOWN, TASK.deleted_at, func.row_number().over(order_by=TASK.revision).label("place"))
-    .select_from(_list)
     .where(
         TASK.user_id == USER_ID,
-        _can_be_told,
         TASK.revision > func.coalesce(_since, ZERO),
         or_(_since.is_not(None), TASK.deleted_at.is_(None)),
     )
@@ -55,7 +51,7 @@ CHANGES = Statement(
     select(
         _list.c.revision.label("newest"),
         _list.c.purged_revision,
-        func.least(_page.c.end, _list.c.revision).label("end"),
+        _page.c.end,
         *_told,
     )
     .select_from(_list.join(_page, true()).outerjoin(_changed, _changed.c.revision <= _page.c.end))

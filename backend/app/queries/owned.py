@@ -17,7 +17,7 @@ class Owned:
     _user_id: str
 
     async def _read(self, statement: Statement, **values: Any) -> list[Row]:
-        """Run one statement that changes nothing."""
+        """Run one statement that takes no revision."""
         return await self._database.fetch(statement, user_id=self._user_id, **values)
 
     async def _read_one(self, statement: Statement, **values: Any) -> Row | None:

@@ -14,6 +14,7 @@ from app.api.answers import (
     NOT_MODIFIED,
     ONE,
     STORED,
+    TASK,
     Responses,
     answer,
     gone,
@@ -69,7 +70,7 @@ async def create_task(body: TaskCreate, tasks: UserTasksDep, once: IdempotencyKe
 
 
 @router.get(
-    "/{task_id}",
+    TASK,
     summary="Get one task",
     response_model=TaskResponse,
     response_description="The task",
@@ -84,7 +85,7 @@ async def get_task(task_id: UUID, tasks: UserTasksDep, have: IfNoneMatchDep) -> 
 
 
 @router.put(
-    "/{task_id}",
+    TASK,
     summary="Replace a task",
     response_model=TaskResponse,
     response_description=STORED,
@@ -97,7 +98,7 @@ async def update_task(task_id: UUID, body: TaskUpdate, tasks: UserTasksDep, expe
 
 
 @router.patch(
-    "/{task_id}",
+    TASK,
     summary="Change some fields of a task",
     response_model=TaskResponse,
     response_description=STORED,
@@ -110,7 +111,7 @@ async def patch_task(task_id: UUID, body: TaskPatch, tasks: UserTasksDep, expect
 
 
 @router.delete(
-    "/{task_id}",
+    TASK,
     summary="Delete a task",
     status_code=HTTPStatus.NO_CONTENT,
     response_description="Gone",
@@ -118,5 +119,5 @@ async def patch_task(task_id: UUID, body: TaskPatch, tasks: UserTasksDep, expect
     openapi_extra=IF_MATCH,
 )
 async def delete_task(task_id: UUID, tasks: UserTasksDep, expected: IfMatchDep) -> Response:
-    """Delete the task: from now on it does not exist for any endpoint."""
+    """Move the task to the trash: for every endpoint but those of the trash it does not exist any more."""
     return gone(await tasks.remove(task_id, expected))
