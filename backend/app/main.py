@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from app import __version__, embedded
 from app.api.docs_page import router as docs_page
 from app.api.error_handlers import add_error_handlers
-from app.api.routes import health, tasks
+from app.api.routes import health, order, tasks
 from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
 from app.database import Database
@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.jwks = Jwks(settings.jwks_url) if settings.jwks_url else None
     app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database)
     add_error_handlers(app)
-    for router in (tasks.router, health.router, docs_page):
+    for router in (tasks.router, order.router, health.router, docs_page):
         app.include_router(router)
     return app
 

@@ -129,6 +129,7 @@ def test_every_table_is_tied_to_the_owner(name):
 def test_the_task_statements_are_walked():
     walked = {name.removeprefix("app.queries.task_statements.") for name in STATEMENTS}
     assert {"LIST", "GET", "ADD", "SET", "REMOVE"} <= walked
+    assert "app.queries.order_statements.MOVE" in STATEMENTS
 
 
 def test_a_statement_that_looks_at_several_users_really_does():
