@@ -65,10 +65,13 @@ class Line:
         await self.connection.execute(
             "INSERT INTO task_lists (user_id, revision) VALUES ($1, $2)", self.user_id, len(ids)
         )
-        await self.connection.executemany(
-            'INSERT INTO tasks (user_id, id, text, "order", created_at, updated_at, revision)'
-            " VALUES ($1, $2, 'x', $3, $4, $4, $5)",
-            [(self.user_id, *each, now, n) for n, each in enumerate(zip(ids, orders, strict=True), 1)],
+        await self.connection.copy_records_to_table(
+            "tasks",
+            columns=["user_id", "id", "text", "order", "created_at", "updated_at", "revision"],
+            records=[
+                (self.user_id, task_id, "x", order, now, now, revision)
+                for revision, (task_id, order) in enumerate(zip(ids, orders, strict=True), 1)
+            ],
         )
         assert await self.ids() == ids
         return ids
@@ -387,16 +390,17 @@ async def keeps_the_order(line: Line, orders: list[int], moves: int) -> float:
     return touched / moves
 
 
-async def test_one_slot_takes_any_number_of_tasks(line):
+@pytest.mark.parametrize(("size", "step", "most"), [(100, STEP, 1.5), (300, 1, 6)])
+async def test_one_slot_takes_any_number_of_tasks(line, size, step, most):
     """A gap of 65,536 is halved 16 times; then the tasks around make room for many more."""
-    model, counts = await line.fill([STEP * number for number in range(100)]), []
-    anchor = model[50]
+    model, counts = await line.fill([step * number for number in range(size)]), []
+    anchor = model[size // 2]
     for _ in range(2000):
         task = model[-1] if model[-1] != anchor else model[0]
         counts.append(await line.move(task, "after", anchor))
         model = moved(model, task, "after", anchor)
         assert len(counts) % 50 or await line.ids() == model
-    assert sum(counts) / len(counts) < 3
+    assert sum(counts) / len(counts) < most
 
 
 @pytest.mark.parametrize(("side", "take"), [("after", -1), ("before", 0)])
@@ -449,11 +453,28 @@ async def test_a_list_without_any_gap_at_the_very_edge_makes_room(line):
                 assert await line.ids() == model
 
 
-async def test_rows_that_keep_their_number_are_not_touched(line):
-    ids = await line.fill([-4 * STEP, -3 * STEP, 0, 0, 4 * STEP])
-    counts = await line.move(ids[4], "after", ids[2])
-    assert await line.ids() == [ids[0], ids[1], ids[2], ids[4], ids[3]]
-    assert counts == 2
+async def test_a_row_that_keeps_its_number_is_not_touched(line):
+    """Four rows below the slot have room for five, and the last of them stands where it would be put."""
+    ids = await line.fill([0] * 6 + [0, 0, 0, 500, 600, 700])
+    assert await line.move(ids[-1], "after", ids[5]) == 4
+    assert await line.orders() == [0] * 6 + [100, 200, 300, 400, 500, 600]
+    assert [row["id"] for row in await line.rows() if row["revision"] > len(ids)] == [ids[-1], *ids[6:9]]
+
+
+async def test_a_task_that_gets_the_number_that_it_had_was_moved_all_the_same(line):
+    ids = await line.fill([0, 0, 0, 0, 1, 10, 30])
+    assert await line.move(ids[5], "before", ids[4]) == 2
+    assert await line.orders() == [0, 0, 0, 0, 10, 20, 30]
+    assert [row["revision"] for row in await line.rows()][4:6] == [8, 8]
+
+
+@pytest.mark.slow
+async def test_where_no_window_has_room_to_spare_a_bare_fit_is_taken(line):
+    """Beyond 65,536 tasks, that is: up to there one of the ends has."""
+    ids = await line.fill([*range(33_000), *range(33_001, 66_002)])
+    assert await line.move(ids[-1], "after", ids[32_998]) == 2
+    assert (await line.orders())[32_997:33_003] == [32_997, 32_998, 32_999, 33_000, 33_001, 33_002]
+    assert (await line.ids())[32_998:33_001] == [ids[32_998], ids[-1], ids[32_999]]
 
 
 async def test_a_random_move_in_a_spaced_list_touches_one_row(line):
