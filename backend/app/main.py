@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from app import __version__, embedded
 from app.api.docs_page import router as docs_page
 from app.api.error_handlers import add_error_handlers
-from app.api.routes import batch, changes, health, tasks, trash
+from app.api.routes import batch, changes, health, order, tasks, trash
 from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
 from app.database import Database
@@ -59,8 +59,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.jwks = Jwks(settings.jwks_url) if settings.jwks_url else None
     app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database)
     add_error_handlers(app)
-    for router in (tasks.router, trash.router, batch.router, changes.router, health.router, docs_page):
-        app.include_router(router)
+    for routes in (tasks, order, trash, batch, changes, health):
+        app.include_router(routes.router)
+    app.include_router(docs_page)
     return app
 
 

@@ -200,6 +200,27 @@ async def test_each_endpoint_of_the_trash_is_one_round_trip_and_a_refused_restor
                 assert (method, target, headers, *found) == (method, target, headers, status, trips)
 
 
+async def test_a_move_costs_one_round_trip_whatever_comes_of_it(wire, alice):
+    for warm in (False, True):
+        task, other, last = [(await make(alice))["id"] for _ in range(3)]
+        requests: list[tuple[str, dict[str, str | None], dict[str, str], int, int]] = [
+            (task, {"after": None}, {}, 200, 1),
+            (task, {"after": None}, {}, 200, 1),
+            (task, {"before": other}, {"If-Match": "*"}, 200, 1),
+            (last, {"after": other}, {"If-Match": '"0"'}, 412, 1),
+            (last, {"after": str(uuid.UUID(int=0))}, {}, 422, 1),
+            (str(uuid.UUID(int=0)), {"after": None}, {}, 404, 1),
+            (last, {"after": last}, {}, 422, 0),
+            (last, {}, {}, 422, 0),
+            (last, {"after": None}, {"If-Match": "1"}, 400, 0),
+        ]
+        for task_id, body, headers, status, trips in requests:
+            path = f"/tasks/{task_id}/move"
+            found = await cost(wire[0], alice, "POST", path, json=body, headers=headers)
+            if warm:
+                assert (body, headers, *found) == (body, headers, status, trips)
+
+
 async def test_what_is_refused_never_reaches_the_database(wire, alice):
     await make(alice)
     requests: list[tuple[str, str, dict[str, Any], int]] = [

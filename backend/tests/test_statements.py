@@ -131,7 +131,18 @@ def test_every_table_is_tied_to_the_owner(name):
 
 def test_the_task_statements_are_walked():
     walked = {name.split(".")[-1] for name in STATEMENTS}
-    assert {"LIST", "GET", "ADD", "ADD_ONCE", "REPEATED", "SET", "REMOVE"} <= walked
+    assert {
+        "LIST",
+        "GET",
+        "ADD",
+        "ADD_ONCE",
+        "REPEATED",
+        "SET",
+        "REMOVE",
+        "MOVE",
+        "BATCH",
+        "CHANGES",
+    } <= walked
 
 
 def test_a_statement_that_looks_at_several_users_really_does():

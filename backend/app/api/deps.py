@@ -1,7 +1,7 @@
 """What a route may ask for."""
 
-from collections.abc import Collection
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Collection
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
@@ -13,8 +13,12 @@ from app.database import Database
 from app.errors import PreconditionRequired
 from app.queries.batch import UserBatches
 from app.queries.changes import UserChanges
+from app.queries.order import UserOrder
+from app.queries.owned import Owned
 from app.queries.tasks import UserTasks
 from app.queries.trash import UserTrash
+
+_Owned = TypeVar("_Owned", bound=Owned)
 
 #: Only for the OpenAPI document; GuardedRoute has checked the token before this runs.
 bearer = HTTPBearer(
@@ -41,24 +45,18 @@ SettingsDep = Annotated[Settings, Depends(get_app_settings)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 
 
-async def get_user_tasks(request: Request, database: DatabaseDep) -> UserTasks:
-    """Return the caller's tasks, the only ones a route ever sees."""
-    return UserTasks(database, request.state.user.id)
+def owned(kind: type[_Owned]) -> Callable[..., Awaitable[_Owned]]:
+    """Make the dependency that gives the caller's own, the only ones a route ever sees."""
+
+    async def get_owned(request: Request, database: DatabaseDep) -> _Owned:
+        return kind(database, request.state.user.id)
+
+    return get_owned
 
 
 async def get_user_batches(request: Request, database: DatabaseDep, settings: SettingsDep) -> UserBatches:
     """Return the caller's batches."""
     return UserBatches(database, request.state.user.id, settings.require_if_match)
-
-
-async def get_user_changes(request: Request, database: DatabaseDep) -> UserChanges:
-    """Return what changed in the caller's tasks."""
-    return UserChanges(database, request.state.user.id)
-
-
-async def get_user_trash(request: Request, database: DatabaseDep) -> UserTrash:
-    """Return the caller's deleted tasks."""
-    return UserTrash(database, request.state.user.id)
 
 
 async def get_if_match(request: Request, settings: SettingsDep) -> Collection[int] | None:
@@ -83,6 +81,7 @@ IdempotencyKeyDep = Annotated[str | None, Depends(get_idempotency_key)]
 IfMatchDep = Annotated[Collection[int] | None, Depends(get_if_match)]
 IfNoneMatchDep = Annotated[Condition, Depends(get_if_none_match)]
 UserBatchesDep = Annotated[UserBatches, Depends(get_user_batches)]
-UserChangesDep = Annotated[UserChanges, Depends(get_user_changes)]
-UserTasksDep = Annotated[UserTasks, Depends(get_user_tasks)]
-UserTrashDep = Annotated[UserTrash, Depends(get_user_trash)]
+UserChangesDep = Annotated[UserChanges, Depends(owned(UserChanges))]
+UserOrderDep = Annotated[UserOrder, Depends(owned(UserOrder))]
+UserTasksDep = Annotated[UserTasks, Depends(owned(UserTasks))]
+UserTrashDep = Annotated[UserTrash, Depends(owned(UserTrash))]

@@ -15,7 +15,6 @@ from app.errors import Conflict, PreconditionFailed, TaskNotFound
 from app.queries.create_statements import ADD, ADD_ONCE
 from app.queries.keys import REPEATED, answer_of, fingerprint
 from app.queries.owned import Owned, TaskRow
-from app.queries.tables import SHOWN
 from app.queries.task_statements import GET, LIST, REMOVE, SET
 
 
@@ -75,7 +74,7 @@ class UserTasks(Owned):
         (found,) = await self._read(REPEATED, id=id, key=once)
         if (answer := answer_of(found, asked_for)) and answer[0]:
             return Added(answer[0], replayed=True)
-        return Added(tuple(same(found, asked))[: len(SHOWN)], is_new=False)
+        return Added(same(found, asked), is_new=False)
 
     async def change(
         self,
