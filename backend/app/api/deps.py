@@ -10,6 +10,7 @@ from app.api.entity_tags import Condition, condition
 from app.config import Settings
 from app.database import Database
 from app.errors import PreconditionRequired
+from app.queries.reading import UserParts
 from app.queries.tasks import UserTasks
 
 #: Only for the OpenAPI document; GuardedRoute has checked the token before this runs.
@@ -42,6 +43,11 @@ async def get_user_tasks(request: Request, database: DatabaseDep) -> UserTasks:
     return UserTasks(database, request.state.user.id)
 
 
+async def get_user_parts(request: Request, database: DatabaseDep) -> UserParts:
+    """Return the caller's tasks to read a part of."""
+    return UserParts(database, request.state.user.id)
+
+
 async def get_if_match(request: Request, settings: SettingsDep) -> Collection[int] | None:
     """Return the revisions that a change is for; None where any will do."""
     found = condition("If-Match", request.headers.getlist("if-match"), weak=False)
@@ -57,4 +63,5 @@ async def get_if_none_match(request: Request) -> Condition:
 
 IfMatchDep = Annotated[Collection[int] | None, Depends(get_if_match)]
 IfNoneMatchDep = Annotated[Condition, Depends(get_if_none_match)]
+UserPartsDep = Annotated[UserParts, Depends(get_user_parts)]
 UserTasksDep = Annotated[UserTasks, Depends(get_user_tasks)]
