@@ -21,7 +21,7 @@ from app.api.answers import (
 )
 from app.api.deps import IfMatchDep, IfNoneMatchDep, UserPartsDep, UserTasksDep
 from app.api.error_handlers import documented
-from app.api.reading import IF_NONE_MATCH_AND_PREFER, PAGE, AskedDep, part_answer
+from app.api.reading import PAGE, PARAMETERS, AskedDep, part_answer
 from app.errors import Conflict
 from app.schemas.task import (
     TaskCreate,
@@ -44,7 +44,7 @@ router = task_router()
     response_model=TaskListResponse,
     response_description="The list",
     responses=PAGE | NOT_MODIFIED,
-    openapi_extra=IF_NONE_MATCH_AND_PREFER,
+    openapi_extra=PARAMETERS,
 )
 async def list_tasks(
     tasks: UserTasksDep, parts: UserPartsDep, asked: AskedDep, have: IfNoneMatchDep
