@@ -1,37 +1,62 @@
 """Where what schemathesis takes for good is not: each filter says why."""
 
+import json
+import re
 from typing import Any
-from uuid import UUID
+from uuid import uuid4
 
 import schemathesis
 
-CONDITIONS = ("If-Match", "If-None-Match")
-ANCHORS = ("after", "before")
+from app.api.idempotency import KEY_PARAMETER
+
+KEY = "Idempotency-Key"
+QUOTED_OR_BARE = re.compile(KEY_PARAMETER["schema"]["pattern"])
+TEXTS = (KEY, "If-Match", "If-None-Match")
+INTEGERS = ("order", "if_match")
 
 
 @schemathesis.hook
 def filter_body(_context: object, body: Any) -> bool:
     """To JSON Schema 1.0 is an integer; to us it is a fraction written by mistake, and 422."""
-    return not (isinstance(body, dict) and isinstance(body.get("order"), float))
+    return not any(isinstance(task.get(name), float) for task in _tasks(body) for name in INTEGERS)
 
 
-@schemathesis.hook
-def map_case(_context: object, case: Any) -> Any:
-    """An id that it made up is of no task, and a place next to none is 422: only null can be good."""
-    if isinstance(case.body, dict):
-        case.body = {k: None if k in ANCHORS and _is_id(v) else v for k, v in case.body.items()}
-    return case
-
-
-def _is_id(value: Any) -> bool:
-    try:
-        return bool(UUID(value))
-    except (ValueError, TypeError, AttributeError):
-        return False
+def _tasks(body: Any) -> list[dict[str, Any]]:
+    operations = body.get("operations") if isinstance(body, dict) else None
+    found = [body, *(operations if isinstance(operations, list) else [])]
+    return [task for task in found if isinstance(task, dict)]
 
 
 @schemathesis.hook
 def filter_case(_context: object, case: Any) -> bool:
-    """It sends the number 0 for a text with a pattern, and holds it for a text that fits."""
+    """For a text in a header it sends a number, say, and then takes the digits for no text."""
     headers = case.headers or {}
-    return not any(str(headers.get(name, '"')).strip().isdecimal() for name in CONDITIONS)
+    return not any(_is_other_json(str(headers.get(name, '""')).strip()) for name in TEXTS)
+
+
+def _is_other_json(text: str) -> bool:
+    try:
+        return not isinstance(json.loads(text), str)
+    except ValueError:
+        return False
+
+
+@schemathesis.hook
+def map_case(_context: object, case: Any) -> Any:
+    """No schema can say which cursors and revisions there are, nor which keys were used.
+
+    A made-up one is left out, not sent; a key is made one that was not used before.
+    """
+    if re.fullmatch(r"[A-Za-z0-9_-]+", str((case.query or {}).get("cursor", ""))):
+        del case.query["cursor"]
+    if re.fullmatch(r"[1-9][0-9]*", str((case.query or {}).get("since", ""))):
+        del case.query["since"]
+    if KEY in (case.headers or {}):
+        case.headers[KEY] = _anew(str(case.headers[KEY]))
+    return case
+
+
+def _anew(key: str) -> str:
+    """Make a key that is read another one; one that can't be read stays so."""
+    other = f'{key[:-1]}{uuid4()}"' if key.endswith('"') else f"{key}{uuid4()}"
+    return other if QUOTED_OR_BARE.fullmatch(key) and QUOTED_OR_BARE.fullmatch(other) else key

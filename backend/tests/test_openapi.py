@@ -44,9 +44,13 @@ def served(app: FastAPI) -> Iterator[str]:
 @pytest.mark.no_cover  # a thousand requests; what they run, others cover
 async def test_the_service_does_what_its_document_says(settings: Settings, tmp_path: Path):
     # A condition that does not hold is no fault of the request's form; of made-up ones hardly any holds.
-    accepted = ["2xx", "3xx", "401", "403", "404", "409", "412", "5xx"]
+    accepted = ["2xx", "3xx", "401", "403", "404", "409", "410", "412", "5xx"]
+    rule = "positive_data_acceptance.expected-statuses"
     (tmp_path / "schemathesis.toml").write_text(
-        f"warnings = false\n[checks.positive_data_acceptance]\nexpected-statuses = {json.dumps(accepted)}\n"
+        f"warnings = false\n[checks]\n{rule} = {json.dumps(accepted)}\n"
+        # Next to a task that it made up there is no place.
+        f"[[operations]]\ninclude-name = 'POST /tasks/{{task_id}}/move'\n"
+        f"checks.{rule} = {json.dumps([*accepted, '422'])}\n"
     )
     token = sign(f"schemathesis-{uuid.uuid4()}", SECRET, seconds=3600)
     with served(create_app(settings)) as url:

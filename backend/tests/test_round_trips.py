@@ -221,6 +221,28 @@ async def test_a_move_costs_one_round_trip_whatever_comes_of_it(wire, alice):
                 assert (body, headers, *found) == (body, headers, status, trips)
 
 
+async def test_a_part_of_the_list_is_one_round_trip_whatever_is_asked(wire, alice):
+    for warm in (False, True):
+        for _ in range(2):
+            await make(alice)
+        first = await alice.get("/tasks?limit=1&q=milk&sort=text")
+        everything = "/tasks?completed=false&q=milk&updated_since=2020-01-01T00:00:00Z&sort=-text&limit=1"
+        requests: list[tuple[str, dict[str, str], int, int]] = [
+            (everything, {"Prefer": "count=exact"}, 200, 1),
+            (everything, {"Prefer": "count=exact", "If-None-Match": first.headers["ETag"]}, 304, 1),
+            ("/tasks", {"Prefer": "count=exact"}, 200, 1),
+            ("/tasks?limit=5&sort=completed_at&q=no", {}, 200, 1),
+            (first.links["next"]["url"], {}, 200, 1),
+            ("/tasks?limit=0", {}, 422, 0),
+            ("/tasks?cursor=x", {}, 422, 0),
+            ("/tasks?q=x&q=x", {}, 422, 0),
+        ]
+        for path, headers, status, trips in requests:
+            found = await cost(wire[0], alice, "GET", path, headers=headers)
+            if warm:
+                assert (path, *found) == (path, status, trips)
+
+
 async def test_what_is_refused_never_reaches_the_database(wire, alice):
     await make(alice)
     requests: list[tuple[str, str, dict[str, Any], int]] = [

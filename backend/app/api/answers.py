@@ -49,8 +49,8 @@ CHANGE = documented(PreconditionFailed, PreconditionRequired)
 NOT_MODIFIED: Responses = {304: {"description": "The caller has it"}}
 STORED = "The task as stored"
 
-IF_MATCH = described("If-Match", "Make the change only if the task still has this ETag")
-IF_NONE_MATCH = described("If-None-Match", "Answer 304 if this is still the ETag")
+IF_MATCH = described("If-Match", 'Make the change only if the task still has this ETag, like "5"')
+IF_NONE_MATCH = described("If-None-Match", 'Answer 304 if this, like W/"5", is still the ETag')
 
 IDEMPOTENCY_KEY = {"parameters": [KEY_PARAMETER]}
 

@@ -15,6 +15,7 @@ from app.queries.batch import UserBatches
 from app.queries.changes import UserChanges
 from app.queries.order import UserOrder
 from app.queries.owned import Owned
+from app.queries.reading import UserParts
 from app.queries.tasks import UserTasks
 from app.queries.trash import UserTrash
 
@@ -83,5 +84,6 @@ IfNoneMatchDep = Annotated[Condition, Depends(get_if_none_match)]
 UserBatchesDep = Annotated[UserBatches, Depends(get_user_batches)]
 UserChangesDep = Annotated[UserChanges, Depends(owned(UserChanges))]
 UserOrderDep = Annotated[UserOrder, Depends(owned(UserOrder))]
+UserPartsDep = Annotated[UserParts, Depends(owned(UserParts))]
 UserTasksDep = Annotated[UserTasks, Depends(owned(UserTasks))]
 UserTrashDep = Annotated[UserTrash, Depends(owned(UserTrash))]

@@ -44,6 +44,7 @@ _SENTENCES = {
     "union_tag_invalid": "must have an op: create, patch, delete or restore",
     "greater_than_equal": "must be {ge} or more",
     "less_than_equal": "must be {le} or less",
+    "literal_error": "must be {expected}",
     "model_attributes_type": "must be a JSON object",
     "json_invalid": "is not valid JSON",
     "uuid_parsing": "must be a UUID, like 01890a5d-ac96-774b-bcce-b302099a8057",

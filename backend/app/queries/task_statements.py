@@ -5,6 +5,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     all_,
+    and_,
     bindparam,
     case,
     func,
@@ -28,22 +29,19 @@ from app.queries.tables import (
 )
 
 _counter = select(LISTS.c.revision).where(LISTS.c.user_id == USER_ID).scalar_subquery()
-_list = select(func.coalesce(_counter, ZERO).label("revision")).cte("list")
+#: The user's revision, 0 where nothing was ever written: one row.
+COUNTED = select(func.coalesce(_counter, ZERO).label("revision")).cte("list")
+#: If-None-Match: whether tasks are to be read at all.
+ASKED_FOR = and_(
+    bindparam("wanted", type_=Boolean),
+    COUNTED.c.revision != all_(bindparam("known", type_=ARRAY(BigInteger))),
+)
 # The condition on the counter is decided before any task is read: without OFFSET, PostgreSQL would merge the
 # parts and ask it of every task (`never executed` in the plan, held by a test).
-_of_list = (
-    select(*SHOWN[1:])
-    .where(
-        ALIVE,
-        bindparam("wanted", type_=Boolean),
-        _list.c.revision != all_(bindparam("known", type_=ARRAY(BigInteger))),
-    )
-    .offset(ZERO)
-    .lateral("shown")
-)
+_of_list = select(*SHOWN[1:]).where(ALIVE, ASKED_FOR).offset(ZERO).lateral("shown")
 LIST = Statement(
-    select(_list.c.revision, *_of_list.c)
-    .select_from(_list.outerjoin(_of_list, true()))
+    select(COUNTED.c.revision, *_of_list.c)
+    .select_from(COUNTED.outerjoin(_of_list, true()))
     .order_by(_of_list.c.order, _of_list.c.id.desc())
 )
 

@@ -128,7 +128,7 @@ def _listed(expected: Collection[int] | None) -> list[int] | None:
 def same(stored: Row | None, asked: Mapping[str, Any]) -> Row:
     """Return the living task with the id of a create, if it is what was asked for; raises Conflict."""
     if stored is None or stored["id"] is None:
-        raise Conflict("The task with this id was deleted; make a new one with another id.")
+        raise Conflict("The task with this id was deleted; restore it, or make a new one with another id.")
     if any(stored[name] != asked[name] for name in ("text", "completed", "order")):
         raise Conflict
     return stored

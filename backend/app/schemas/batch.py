@@ -9,7 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from app.schemas.task import StampedTask, TaskCreate, TaskPatch, json_bytes, stamped_fields
 
-_IfMatch = Annotated[StrictInt, Field(ge=0, description="The revision that the task must still have")]
+_IfMatch = Annotated[
+    StrictInt, Field(ge=0, lt=10**18, description="The revision that the task must still have")
+]
 
 
 class CreateOperation(TaskCreate):
@@ -20,6 +22,10 @@ class CreateOperation(TaskCreate):
 
 class PatchOperation(TaskPatch):
     """Change some fields of a task, at least one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [name]} for name in TaskPatch.model_fields]}
+    )
 
     op: Literal["patch"]
     id: UUID

@@ -1,26 +1,29 @@
 """What changed, as it is sent."""
 
+import re
 from collections.abc import Collection
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from app.schemas.task import StampedTask, json_bytes, stamped_fields
 
-_MOST = 1000
-_MOST_DIGITS = 18
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
-def _digits(value: Any) -> Any:  # noqa: ANN401 - whatever a query holds
-    if isinstance(value, str) and not (value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS):
-        raise PydanticCustomError("digits", "must be a whole number, in digits")
-    return value
+def _revision(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise PydanticCustomError("revision", "must be a revision: a whole number, 0 or more")
+    return int(text)
 
 
-Since = Annotated[int, BeforeValidator(_digits), Field(ge=0, lt=10**_MOST_DIGITS)]
-PageLimit = Annotated[int, BeforeValidator(_digits), Field(ge=1, le=_MOST)]
+Since = Annotated[
+    int,
+    PlainValidator(_revision),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 10**18 - 1}),
+]
 
 
 class ChangesResponse(BaseModel):

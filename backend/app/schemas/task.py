@@ -96,10 +96,16 @@ class StampedTask(TaskResponse):
 
 
 class TaskListResponse(BaseModel):
-    """Tasks in display order."""
+    """Tasks in the order that was asked for; in display order if none was."""
 
     tasks: list[TaskResponse]
     count: int = Field(description="How many tasks this reply holds", examples=[1])
+    next_cursor: str | MISSING | None = Field(
+        default=MISSING, description="Only with `limit`: the `cursor` that goes on from here; null at the end"
+    )
+    total: int | MISSING = Field(
+        default=MISSING, description="Only with `Prefer: count=exact`: how many tasks the filters let through"
+    )
 
 
 def task_json(row: Iterable[Any]) -> bytes:
@@ -111,10 +117,10 @@ def task_json(row: Iterable[Any]) -> bytes:
     return json_bytes(task_fields(islice(row, _SHOWN)))
 
 
-def task_list_json(rows: Iterable[Iterable[Any]]) -> bytes:
-    """Write rows of `UserTasks` as a TaskListResponse."""
+def task_list_json(rows: Iterable[Iterable[Any]], **more: object) -> bytes:
+    """Write rows of `UserTasks` as a TaskListResponse; `more` are its fields beside `tasks` and `count`."""
     tasks = [task_fields(row) for row in rows]
-    return json_bytes({"tasks": tasks, "count": len(tasks)})
+    return json_bytes({"tasks": tasks, "count": len(tasks), **more})
 
 
 def task_fields(row: Iterable[Any]) -> dict[str, Any]:

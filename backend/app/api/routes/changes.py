@@ -8,7 +8,8 @@ from app.api.answers import task_router
 from app.api.deps import UserChangesDep
 from app.api.error_handlers import documented
 from app.errors import Gone, ValidationFailed
-from app.schemas.changes import ChangesResponse, PageLimit, Since, changes_json
+from app.schemas.changes import ChangesResponse, Since, changes_json
+from app.schemas.reading import Limit
 
 router = task_router("Sync")
 
@@ -25,7 +26,7 @@ async def list_changes(
     since: Annotated[
         Since | None, Query(description="The `revision` of the page before; without it, all that lives")
     ] = None,
-    limit: Annotated[PageLimit, Query(description="Tasks in a page, about")] = 1000,
+    limit: Annotated[Limit, Query(description="Tasks in a page, about")] = 1000,
 ) -> Response:
     """Return what changed after `since`. Come back with `revision`, and nothing is missed or told twice."""
     page = await tasks.since(since, limit)

@@ -21,8 +21,9 @@ from app.api.answers import (
     task_router,
     written,
 )
-from app.api.deps import IdempotencyKeyDep, IfMatchDep, IfNoneMatchDep, UserTasksDep
+from app.api.deps import IdempotencyKeyDep, IfMatchDep, IfNoneMatchDep, UserPartsDep, UserTasksDep
 from app.api.error_handlers import documented
+from app.api.reading import PAGE, PARAMETERS, AskedDep, part_answer
 from app.errors import Conflict
 from app.schemas.task import (
     TaskCreate,
@@ -44,13 +45,21 @@ router = task_router()
     summary="List the caller's tasks",
     response_model=TaskListResponse,
     response_description="The list",
-    responses=NOT_MODIFIED,
-    openapi_extra=IF_NONE_MATCH,
+    responses=PAGE | NOT_MODIFIED,
+    openapi_extra=PARAMETERS,
 )
-async def list_tasks(tasks: UserTasksDep, have: IfNoneMatchDep) -> Response:
-    """Return every live task of the caller in display order: by `order`, among equals the newest first."""
-    revision, rows = await tasks.all(have.revisions, wanted=not have.anything)
-    return answer(None if rows is None else task_list_json(rows), f'W/"{revision}"')
+async def list_tasks(
+    tasks: UserTasksDep, parts: UserPartsDep, asked: AskedDep, have: IfNoneMatchDep
+) -> Response:
+    """Return every live task of the caller in display order: by `order`, among equals the newest first.
+
+    The parameters choose a part of them; all filters that are given must hold.
+    """
+    if asked is None:
+        revision, rows = await tasks.all(have.revisions, wanted=not have.anything)
+        return answer(None if rows is None else task_list_json(rows), f'W/"{revision}"')
+    revision, found = await parts.find(asked.part, have.revisions, wanted=not have.anything)
+    return part_answer(asked, revision, found)
 
 
 @router.post(

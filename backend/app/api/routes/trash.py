@@ -39,15 +39,15 @@ async def restore_task(task_id: UUID, trash: UserTrashDep, expected: IfMatchDep)
 
 
 @router.delete(
-    "/trash/{task_id}",
+    "/trash/{trashed_id}",
     summary="Remove a deleted task for good",
     status_code=HTTPStatus.NO_CONTENT,
     response_description="Gone for good",
     responses=ONE,
 )
-async def purge_task(task_id: UUID, trash: UserTrashDep) -> Response:
+async def purge_task(trashed_id: UUID, trash: UserTrashDep) -> Response:
     """Remove a task that is in the trash; nothing brings it back. One that is not in it is not touched."""
-    return gone(await trash.remove(task_id))
+    return gone(await trash.remove(trashed_id))
 
 
 @router.delete(
