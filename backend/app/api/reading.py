@@ -46,7 +46,7 @@ PAGE: Responses = documented(ValidationFailed) | {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A part that was asked for, and how: the path, and our parameters as sent but for the cursor."""
+    """A part that was asked for, and how: the path, and our parameters as they were sent."""
 
     part: Part
     path: str
@@ -66,7 +66,7 @@ async def get_asked(request: Request) -> Asked | None:
     part = Part(**query.model_dump(exclude={"cursor"}), counted=counted)
     if "cursor" in given:
         part = replace(part, after=place(given["cursor"], part))
-    sent = {name: given[name] for name in ListQuery.model_fields if name in given and name != "cursor"}
+    sent = {name: given[name] for name in ListQuery.model_fields if name in given}
     return Asked(part, quote(request.scope["path"]), sent)
 
 
