@@ -43,7 +43,7 @@ _HIGH_END: ColumnElement[int] = literal_column("1073741825")
 
 # How many rows a window may have on one side of the slot; the last one means all that there are.
 _SIZES = array(
-    [literal_column(str(size), Integer) for size in (0, *(2**power for power in range(17)), 2**30)]
+    [literal_column(str(size), Integer) for size in (0, *(2**power for power in range(15)), 2**30)]
 )
 
 _ANCHOR = bindparam("anchor", type_=TASK.id.type)
