@@ -518,12 +518,14 @@ async def test_a_failure_is_one_line_and_tried_again(world, clock, caplog):
 async def test_the_end_does_not_wait_for_a_purge_that_is_under_way(world, clock):
     user_id = await world.add_user(1)
     await use(world.app, clock)
+    others = asyncio.all_tasks()
     async with held(world.url, user_id):
         async with (
             asyncio.timeout(20),
             purged_daily(world.url, world.settings, world.app.state.database, rhythm(clock, first=0)),
         ):
             await all_wait(world.url)
+        assert asyncio.all_tasks() <= others
         assert await world.tombstones() == [1]
     assert await world.purge() == Purged(tasks=1)
 
