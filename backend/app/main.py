@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from app import __version__, embedded
 from app.api.docs_page import router as docs_page
 from app.api.error_handlers import add_error_handlers
-from app.api.routes import health, tasks
+from app.api.routes import events, health, tasks
 from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
 from app.database import Database
@@ -20,7 +20,8 @@ from app.errors import ConfigurationError
 from app.middleware import Cors, LastResort, RequestContext
 from app.migrations import migrate
 from app.observability import configure_logging
-from app.processes import end_with_supervisor
+from app.processes import before_signals, end_with_supervisor
+from app.queries.live import Listeners
 from app.queries.sessions import Sessions
 
 _DESCRIPTION = """
@@ -53,10 +54,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.database = Database(settings.database_url or embedded.url(settings.data_dir), settings)
     app.state.session_database = _session_database(settings, app.state.database)
+    app.state.listeners = Listeners(app.state.database, settings.live_connections_per_user)
     app.state.jwks = Jwks(settings.jwks_url) if settings.jwks_url else None
     app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database)
     add_error_handlers(app)
-    for router in (tasks.router, health.router, docs_page):
+    for router in (events.router, tasks.router, health.router, docs_page):
         app.include_router(router)
     return app
 
@@ -95,6 +97,8 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
             await asyncio.to_thread(migrate, url)
         if app.state.jwks is not None:
             app.state.jwks.refresh()  # behind: the start waits for no other server
+        app.state.listeners.begin()
+        stack.enter_context(before_signals(app.state.listeners.end))
         yield
         await close(app)
 

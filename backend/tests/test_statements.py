@@ -118,7 +118,9 @@ def _conjunction(clause: ColumnElement | None) -> Iterator[ColumnElement]:
 STATEMENTS = dict(statements())
 
 #: What looks at several users, and why it may; none of it is reached by a request with somebody's tasks.
-OF_ALL_USERS: dict[str, str] = {}
+OF_ALL_USERS = {
+    "REVISIONS_OF_LISTENERS": "a process asks for the revisions, and nothing else, of who is connected",
+}
 
 
 @pytest.mark.parametrize("name", [name for name in STATEMENTS if name.split(".")[-1] not in OF_ALL_USERS])
