@@ -384,6 +384,12 @@ async def test_a_stranger_is_refused_before_anything_begins(stranger):
     assert (refused.status_code, refused.json()["error"]) == (401, "UNAUTHORIZED")
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_it_is_no_task_to_the_other_methods(alice, method):
+    refused = await alice.request(method, "/tasks/events", json={})
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET")
+
+
 async def test_another_users_writes_wake_nobody(url, user_id):
     bob = f"bob-{uuid.uuid4()}"
     async with listening(url, token(user_id)) as stream, listening(url, token(bob)) as other:

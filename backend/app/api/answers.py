@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Response, Security
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from app.api.deps import bearer
 from app.api.entity_tags import described
@@ -25,6 +26,21 @@ from app.errors import (
 from app.schemas.task import task_json
 
 Responses = dict[int | str, dict[str, Any]]
+
+#: What stands below /tasks beside the tasks.
+_NAMES = ("events",)
+
+
+class _TaskId(StringConvertor):
+    """Anything but those names. They would be ids to the methods that they don't take: 422, and not 405."""
+
+    regex = rf"(?!(?:{'|'.join(_NAMES)})(?:/|$))[^/]+"
+
+
+register_url_convertor("task", _TaskId())
+
+#: The path of one task, below the router's.
+TASK = "/{task_id:task}"
 
 BODY = documented(UnsupportedMediaType, ValidationFailed)
 ONE = documented(TaskNotFound, ValidationFailed)

@@ -13,6 +13,7 @@ from app.api.answers import (
     NOT_MODIFIED,
     ONE,
     STORED,
+    TASK,
     Responses,
     answer,
     gone,
@@ -66,7 +67,7 @@ async def create_task(body: TaskCreate, tasks: UserTasksDep) -> Response:
 
 
 @router.get(
-    "/{task_id}",
+    TASK,
     summary="Get one task",
     response_model=TaskResponse,
     response_description="The task",
@@ -81,7 +82,7 @@ async def get_task(task_id: UUID, tasks: UserTasksDep, have: IfNoneMatchDep) -> 
 
 
 @router.put(
-    "/{task_id}",
+    TASK,
     summary="Replace a task",
     response_model=TaskResponse,
     response_description=STORED,
@@ -94,7 +95,7 @@ async def update_task(task_id: UUID, body: TaskUpdate, tasks: UserTasksDep, expe
 
 
 @router.patch(
-    "/{task_id}",
+    TASK,
     summary="Change some fields of a task",
     response_model=TaskResponse,
     response_description=STORED,
@@ -107,7 +108,7 @@ async def patch_task(task_id: UUID, body: TaskPatch, tasks: UserTasksDep, expect
 
 
 @router.delete(
-    "/{task_id}",
+    TASK,
     summary="Delete a task",
     status_code=HTTPStatus.NO_CONTENT,
     response_description="Gone",
