@@ -20,7 +20,7 @@ from app.errors import ConfigurationError
 from app.middleware import Cors, LastResort, RequestContext
 from app.migrations import migrate
 from app.observability import configure_logging
-from app.processes import before_signals, end_with_supervisor
+from app.processes import before_signals, collect_less_often, end_with_supervisor
 from app.queries.live import Listeners
 from app.queries.sessions import Sessions
 
@@ -91,6 +91,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     settings: Settings = app.state.settings
     configure_logging(settings)
     end_with_supervisor()
+    collect_less_often()
     with ExitStack() as stack:
         if not settings.database_url:
             url = stack.enter_context(embedded.embedded_postgres(settings.data_dir))

@@ -1,6 +1,7 @@
 """The event stream, over real connections: what it tells, when, to whom, and how it ends."""
 
 import asyncio
+import gc
 import inspect
 import json
 import logging
@@ -26,7 +27,7 @@ from app.auth import SessionVerifier, SignIn, TokenVerifier, User, Verifier
 from app.config import Settings
 from app.database import Database
 from app.errors import Ending
-from app.main import close, create_app
+from app.main import close, create_app, lifespan
 from app.observability import user_hash
 from app.processes import before_signals
 from app.queries.owned import Owned
@@ -272,6 +273,49 @@ async def test_it_ends_when_the_process_does_and_says_so(service_app, url, user_
     service_app.state.listeners.begin()
     async with listening(url, token(user_id)) as stream:
         assert await stream.revision() == 0
+
+
+async def test_thousands_are_told_of_the_end_a_few_at_a_time(settings, user_id):
+    """All at once, none would be through before the server stops waiting."""
+    app = create_app(settings.model_copy(update={"live_connections_per_user": 100}))
+    with ExitStack() as stack:
+        streams = [
+            stack.enter_context(app.state.listeners.listen(user_id, signed_in(app, user_id)))
+            for _ in range(100)
+        ]
+        for stream in streams:
+            stream.start(0, 0)
+        waiting = [asyncio.ensure_future(stream.next()) for stream in streams]
+        app.state.listeners.end()
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE_SECONDS)
+        assert 0 < sum(one.done() for one in waiting) < len(waiting)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await asyncio.gather(*waiting) == [None] * len(streams)
+        assert {stream.ending for stream in streams} == {Ending.SHUTDOWN}
+    await close(app)
+
+
+async def test_a_signal_ends_the_streams_before_the_server_hears_of_it(settings, user_id):
+    app, handled = create_app(settings), asyncio.Event()
+    app.state.listeners.end()  # of a life before
+    logger, thresholds = logging.getLogger(), gc.get_threshold()
+    handlers = logger.handlers[:]
+    before = signal.signal(signal.SIGTERM, lambda *_: handled.set())
+    try:
+        async with lifespan(app):
+            assert gc.get_threshold() > thresholds
+            with app.state.listeners.listen(user_id, signed_in(app, user_id)) as stream:
+                stream.start(3, None)
+                assert await stream.next() == 3
+                signal.raise_signal(signal.SIGTERM)
+                assert handled.is_set()
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    assert await stream.next() is None
+                assert stream.ending == Ending.SHUTDOWN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        gc.set_threshold(*thresholds)
+        logger.handlers[:] = handlers
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ _logger = logging.getLogger("app")
 
 _POLL_SECONDS = 1
 _RETRY_SECONDS = 5
+_END_AT_ONCE = 20
 _TOO_MANY = "You have too many event streams open; close one, or try again in a few seconds."
 _CANNOT_ASK = "live events: can't ask the database for revisions, and go on trying: %s at %s"
 
@@ -30,12 +31,12 @@ REVISIONS_OF_LISTENERS = Statement(
 class Listener:
     """One open stream. It hears of the newest revision only: who reads slowly misses those in between."""
 
-    __slots__ = ("_changed", "_followed", "_heard", "_sign_in", "ending")
+    __slots__ = ("_followed", "_heard", "_sign_in", "_waiting", "ending")
 
     def __init__(self, followed: "_Followed", sign_in: SignIn) -> None:
         self._followed = followed
         self._sign_in = sign_in
-        self._changed = asyncio.Event()
+        self._waiting: asyncio.Future[None] | None = None
         self._heard: int | None = None
         self.ending: Ending | None = None
 
@@ -47,7 +48,8 @@ class Listener:
     def wake(self, ending: Ending | None = None) -> None:
         """Let it look for a new revision, or end."""
         self.ending = self.ending or ending
-        self._changed.set()
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     async def next(self) -> int | None:
         """Return the user's revision as soon as it is another than the one heard last; None at the end.
@@ -55,7 +57,6 @@ class Listener:
         Before anything is told the sign-in is looked at again, so nobody hears of changes after signing out.
         """
         while self.ending is None:
-            self._changed.clear()
             if self._followed.revision == self._heard and self._sign_in.seconds_left > 0:
                 await self._wait()
                 continue
@@ -66,9 +67,11 @@ class Listener:
         return None
 
     async def _wait(self) -> None:
-        end = asyncio.get_running_loop().call_later(self._sign_in.seconds_left, self._changed.set)
+        loop = asyncio.get_running_loop()
+        self._waiting = loop.create_future()  # an Event has three times the size
+        end = loop.call_later(self._sign_in.seconds_left, self.wake)
         try:
-            await self._changed.wait()
+            await self._waiting
         finally:
             end.cancel()
 
@@ -86,11 +89,8 @@ class _Followed:
         """Wake the streams; a revision that is not newer wakes none."""
         if revision > self.revision:
             self.revision = revision
-            self.wake()
-
-    def wake(self, ending: Ending | None = None) -> None:
-        for listener in self.listeners:
-            listener.wake(ending)
+            for listener in self.listeners:
+                listener.wake()
 
 
 class _Here:
@@ -102,9 +102,15 @@ class _Here:
         self.followed: dict[str, _Followed] = {}
         self.poll = asyncio.create_task(self._poll(), name="poll for revisions")
 
-    def wake(self, ending: Ending) -> None:
-        for followed in self.followed.values():
-            followed.wake(ending)
+    def end(self) -> None:
+        self._end([listener for followed in self.followed.values() for listener in followed.listeners])
+
+    def _end(self, listeners: list[Listener]) -> None:
+        """End some now and the others next: of thousands at once none would be through when time is up."""
+        for listener in listeners[:_END_AT_ONCE]:
+            listener.wake(Ending.SHUTDOWN)
+        if len(listeners) > _END_AT_ONCE:
+            asyncio.get_running_loop().call_soon(self._end, listeners[_END_AT_ONCE:])
 
     async def _poll(self) -> None:
         """Ask until cancelled; one question at a time, however long its answer takes."""
@@ -176,4 +182,4 @@ class Listeners:
         self._ended = True
         for loop, here in list(self._loops.items()):
             with suppress(RuntimeError):  # that loop is closed
-                loop.call_soon_threadsafe(here.wake, Ending.SHUTDOWN)
+                loop.call_soon_threadsafe(here.end)
