@@ -78,6 +78,11 @@ class Settings(BetterAuthSettings):
     max_body_bytes: int = Field(
         default=65_536, ge=1024, description="Bytes that a request body may have, at most; then 413."
     )
+    live_connections_per_user: int = Field(
+        default=20,
+        ge=1,
+        description="Event streams that a user may have open, at most, per worker process; then 429.",
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = Field(
         default="info", description="The least severe log lines that are written."
     )

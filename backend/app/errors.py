@@ -1,6 +1,7 @@
 """Everything that can go wrong, named: a stable code, a status, a sentence, headers. Knows no framework."""
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import ClassVar
 
 
@@ -142,3 +143,11 @@ class SignInUnavailable(Unavailable):
 
     def __init__(self, reason: str) -> None:
         super().__init__(retry_after=5, reason=reason)
+
+
+class Ending(StrEnum):
+    """Why something that lasts is over for its caller."""
+
+    TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105 - it is a reason
+    SIGNED_OUT = "SIGNED_OUT"
+    SHUTDOWN = "SHUTDOWN"

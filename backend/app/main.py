@@ -12,7 +12,8 @@ from starlette.middleware import Middleware
 from app import __version__, embedded
 from app.api.docs_page import router as docs_page
 from app.api.error_handlers import add_error_handlers
-from app.api.routes import batch, changes, health, order, tasks, trash
+from app.api.openapi import describe_streams_as_text
+from app.api.routes import batch, changes, events, health, order, tasks, trash
 from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
 from app.database import Database
@@ -20,8 +21,9 @@ from app.errors import ConfigurationError
 from app.middleware import Cors, LastResort, RequestContext
 from app.migrations import migrate
 from app.observability import configure_logging
-from app.processes import end_with_supervisor
+from app.processes import before_signals, collect_less_often, end_with_supervisor
 from app.purging import Rhythm, purged_daily
+from app.queries.live import Listeners
 from app.queries.sessions import Sessions
 
 _DESCRIPTION = """
@@ -56,12 +58,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = Database(_database_url(settings), settings)
     app.state.purge_rhythm = Rhythm()
     app.state.session_database = _session_database(settings, app.state.database)
+    app.state.listeners = Listeners(app.state.database, settings.live_connections_per_user)
     app.state.jwks = Jwks(settings.jwks_url) if settings.jwks_url else None
     app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database)
     add_error_handlers(app)
-    for routes in (tasks, order, trash, batch, changes, health):
+    for routes in (tasks, order, trash, batch, changes, events, health):
         app.include_router(routes.router)
     app.include_router(docs_page)
+    describe_streams_as_text(app)
     return app
 
 
@@ -97,12 +101,15 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     settings: Settings = app.state.settings
     configure_logging(settings)
     end_with_supervisor()
+    collect_less_often()
     with ExitStack() as stack:
         if not settings.database_url:
             url = stack.enter_context(embedded.embedded_postgres(settings.data_dir))
             await asyncio.to_thread(migrate, url)
         if app.state.jwks is not None:
             app.state.jwks.refresh()  # behind: the start waits for no other server
+        app.state.listeners.begin()
+        stack.enter_context(before_signals(app.state.listeners.end))
         async with purged_daily(
             _database_url(settings), settings, app.state.database, app.state.purge_rhythm
         ):

@@ -53,7 +53,9 @@ async def test_the_service_does_what_its_document_says(settings: Settings, tmp_p
         f"checks.{rule} = {json.dumps([*accepted, '422'])}\n"
     )
     token = sign(f"schemathesis-{uuid.uuid4()}", SECRET, seconds=3600)
-    with served(create_app(settings)) as url:
+    app = create_app(settings)
+    app.state.listeners.end()  # so that event streams have an end, which schemathesis waits for
+    with served(app) as url:
         run = await asyncio.to_thread(
             subprocess.run,
             [

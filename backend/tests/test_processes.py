@@ -1,10 +1,12 @@
 """How long processes live: everything ends with the server, however it ends."""
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import asyncpg
@@ -12,6 +14,7 @@ import pytest
 
 from app.auth.tokens import sign
 from tests.conftest import SECRET, MakeDatabase, administer
+from tests.live import listening, token
 from tests.servers import END_SECONDS, START_SECONDS, Commands, processes_of, wait_for
 
 pytestmark = pytest.mark.slow
@@ -118,6 +121,33 @@ async def test_a_request_that_hangs_does_not_hold_up_the_end(commands, data_dir,
                     pass
                 assert service.ends_after(signal.SIGTERM)
     await connection.close()
+
+
+@pytest.mark.parametrize(
+    "command", ["tasks-api serve", "tasks-api serve --workers 2", "uvicorn app.main:app"]
+)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_listeners_are_told_of_the_end_and_do_not_hold_it_up(
+    commands, data_dir, database_url, command, number
+):
+    """Without a word to them they are cut off after the grace, and uvicorn by itself waits for ever."""
+    name, *arguments = command.split()
+    if name == "uvicorn":
+        arguments += ["--port", "{port}"]
+    with commands.start(
+        name, *arguments, data_dir=data_dir, database_url=database_url, better_auth_secret=SECRET
+    ) as service:
+        service.started(workers=2 if "2" in command else 1)
+        async with AsyncExitStack() as stack:
+            streams = [
+                await stack.enter_async_context(listening(service.url, token(f"user-{n}"))) for n in range(8)
+            ]
+            assert [await stream.revision() for stream in streams] == [0] * 8
+            assert await asyncio.to_thread(service.ends_after, number, whole_group=number == signal.SIGINT)
+            assert [await stream.end() for stream in streams] == ["SHUTDOWN"] * 8
+        assert service.process.returncode in ([0] if name == "tasks-api" else [0, -number])
+        assert "Cancel" not in service.output
+        assert "Traceback" not in service.output
 
 
 CHILD_OF_A_PARENT = """

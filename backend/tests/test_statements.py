@@ -121,6 +121,7 @@ STATEMENTS = dict(statements())
 OF_ALL_USERS: dict[str, str] = {
     "DUE_USERS": "finds of whom something is to be purged",
     "DUE_COUNT": "how much that is, for the progress bar",
+    "REVISIONS_OF_LISTENERS": "a process asks for the revisions, and nothing else, of who is connected",
 }
 
 

@@ -308,7 +308,9 @@ async def test_strangers_see_nothing(stranger):
 async def test_an_id_that_is_no_uuid_is_refused(alice, method, path):
     answer = await alice.request(method, path.format("nope"))
     assert answer.status_code == 422
-    assert [line.split(" - ")[0] for line in answer.json()["details"]] == ["task_id"]
+    assert [line.split(" - ")[0] for line in answer.json()["details"]] == [
+        "trashed_id" if "/trash/" in path else "task_id"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,31 @@
 """What a route may ask for."""
 
-from collections.abc import Awaitable, Callable, Collection
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import HTTPBearer
 
 from app.api.entity_tags import Condition, condition
 from app.api.idempotency import idempotency_key
+from app.auth import SignIn, bearer_token
 from app.config import Settings
 from app.database import Database
 from app.errors import PreconditionRequired
 from app.queries.batch import UserBatches
 from app.queries.changes import UserChanges
+from app.queries.live import Listeners
 from app.queries.order import UserOrder
 from app.queries.owned import Owned
 from app.queries.reading import UserParts
+from app.queries.revisions import UserRevisions
 from app.queries.tasks import UserTasks
 from app.queries.trash import UserTrash
 
 _Owned = TypeVar("_Owned", bound=Owned)
+
+_REVISION = re.compile(r"0|[1-9][0-9]{0,17}")
 
 #: Only for the OpenAPI document; GuardedRoute has checked the token before this runs.
 bearer = HTTPBearer(
@@ -42,22 +48,46 @@ async def get_database(request: Request) -> Database:
     return database
 
 
+async def get_listeners(request: Request) -> Listeners:
+    """Return the open event streams of this process; whoever writes tells them."""
+    listeners: Listeners = request.app.state.listeners
+    return listeners
+
+
 SettingsDep = Annotated[Settings, Depends(get_app_settings)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
+ListenersDep = Annotated[Listeners, Depends(get_listeners)]
 
 
 def owned(kind: type[_Owned]) -> Callable[..., Awaitable[_Owned]]:
     """Make the dependency that gives the caller's own, the only ones a route ever sees."""
 
-    async def get_owned(request: Request, database: DatabaseDep) -> _Owned:
-        return kind(database, request.state.user.id)
+    async def get_owned(request: Request, database: DatabaseDep, listeners: ListenersDep) -> _Owned:
+        return kind(database, request.state.user.id, listeners.tell)
 
     return get_owned
 
 
-async def get_user_batches(request: Request, database: DatabaseDep, settings: SettingsDep) -> UserBatches:
+async def get_user_batches(
+    request: Request, database: DatabaseDep, listeners: ListenersDep, settings: SettingsDep
+) -> UserBatches:
     """Return the caller's batches."""
-    return UserBatches(database, request.state.user.id, settings.require_if_match)
+    return UserBatches(database, request.state.user.id, listeners.tell, settings.require_if_match)
+
+
+async def get_user_revisions(
+    request: Request, response: Response, database: DatabaseDep, listeners: ListenersDep
+) -> AsyncIterator[UserRevisions]:
+    """Follow the caller's revisions until the answer is sent. What can fail fails before it begins."""
+    user = request.state.user
+    credential = bearer_token(request.headers.getlist("authorization"))
+    sign_in = SignIn(request.app.state.verifier, credential, user)
+    response.headers["Cache-Control"] = "no-store, no-transform"  # compressing proxies hold events back
+    with listeners.listen(user.id, sign_in) as listener:
+        revisions = UserRevisions(database, user.id, listeners.tell, listener=listener)
+        heard = _REVISION.fullmatch(request.headers.get("last-event-id", ""))
+        await revisions.start(int(heard[0]) if heard else None)
+        yield revisions
 
 
 async def get_if_match(request: Request, settings: SettingsDep) -> Collection[int] | None:
@@ -85,5 +115,6 @@ UserBatchesDep = Annotated[UserBatches, Depends(get_user_batches)]
 UserChangesDep = Annotated[UserChanges, Depends(owned(UserChanges))]
 UserOrderDep = Annotated[UserOrder, Depends(owned(UserOrder))]
 UserPartsDep = Annotated[UserParts, Depends(owned(UserParts))]
+UserRevisionsDep = Annotated[UserRevisions, Depends(get_user_revisions)]
 UserTasksDep = Annotated[UserTasks, Depends(owned(UserTasks))]
 UserTrashDep = Annotated[UserTrash, Depends(owned(UserTrash))]

@@ -4,6 +4,7 @@ from app.auth.bearer import bearer_token
 from app.auth.claims import ClaimRules, User
 from app.auth.jwks import Jwks
 from app.auth.sessions import Session, SessionVerifier
+from app.auth.sign_in import SignIn
 from app.auth.tokens import TokenVerifier
 from app.auth.verifier import Verifier
 
@@ -12,6 +13,7 @@ __all__ = [
     "Jwks",
     "Session",
     "SessionVerifier",
+    "SignIn",
     "TokenVerifier",
     "User",
     "Verifier",

@@ -1,8 +1,9 @@
 """What a token must say of itself before it tells a user: times, subject, issuer, audience."""
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.auth.bearer import expired, invalid
@@ -22,6 +23,8 @@ class User:
     """Who calls: the token's `sub` or the session's user id, an opaque text, never parsed."""
 
     id: str
+    #: When the credential that told it ends, in seconds since 1970; says nothing of who it is.
+    expires_at: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class ClaimRules:
             raise invalid("aud is missing or none of those expected")
         if not is_user_id(claims.get("sub")):
             raise invalid("sub is missing or no user id: 1 to 255 characters, no control characters")
-        return User(claims["sub"])
+        return User(claims["sub"], claims["exp"])
 
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:

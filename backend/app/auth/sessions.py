@@ -60,7 +60,8 @@ class SessionVerifier:
             raise invalid("there is no such session: signed out, or of another database")
         if session.expires_at <= now:
             raise expired()
-        return Verified(User(session.user_id), min(session.expires_at, now + REMEMBER_SECONDS))
+        user = User(session.user_id, session.expires_at)
+        return Verified(user, min(session.expires_at, now + REMEMBER_SECONDS))
 
     def _sign(self, raw: str) -> bytes:
         return base64.b64encode(hmac.digest(self._secret, raw.encode(), hashlib.sha256))

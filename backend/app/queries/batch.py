@@ -50,7 +50,7 @@ class UserBatches(Owned):
             steps, impossible = plan(operations, there)
             rows = None if impossible else await self._try(operations, steps, key)
             if rows:
-                return Applied([_task(row) for row in rows], rows[0]["taken"])
+                return Applied([_task(row) for row in rows], rows[0]["revision"])
             if rows is not None:
                 return await self._answered(key)
             found = await self._read(NAMED, ids=[operation["id"] for operation in operations])
@@ -87,4 +87,4 @@ class UserBatches(Owned):
 
 
 def _task(row: Row) -> TaskRow | None:
-    return tuple(row)[_HEAD : _HEAD + len(SHOWN)] if row["id"] is not None else None
+    return tuple(row)[_HEAD : _HEAD + len(SHOWN)] if row["task_id"] is not None else None

@@ -128,10 +128,11 @@ def _statement(*conditions: ColumnElement[bool], keeps: bool) -> Statement:
         complete, ~exists(select(counter.c.revision))
     )  # no counter: the key is taken, nothing was done
     applied = select(ONE.op("/")(case((fine, ONE), else_=ZERO)).label("applied")).cte("applied")
-    shown = [done.c[name.key] for name in SHOWN]
+    shown = [done.c[column.key] for column in SHOWN]
+    task = [column.label(f"task_{column.key}") for column in shown]
     alive = and_(done.c.id == _operation.c.id, done.c.deleted_at.is_(None))
     results = (
-        select(counter.c.revision.label("taken"), applied.c.applied, *shown)
+        select(counter.c.revision, applied.c.applied, *task)
         .select_from(counter.join(applied, true()).join(_operation, true()).outerjoin(done, alive))
         .order_by(_operation.c.place)
     )

@@ -1,5 +1,6 @@
 """What belongs to one user, and how it is read and written."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -8,6 +9,13 @@ from app.database import Database, Row, Statement
 #: A task as SHOWN: its revision, then the contract's fields; from the table or from an answer that was kept.
 TaskRow: TypeAlias = Row | tuple[Any, ...]
 
+#: Is told a user's new revision as soon as a write has it.
+Tell = Callable[[str, int], None]
+
+
+def _nobody(_user_id: str, _revision: int) -> None:
+    """Where nobody waits for revisions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Owned:
@@ -15,6 +23,7 @@ class Owned:
 
     _database: Database
     _user_id: str
+    _tell: Tell = _nobody
 
     async def _read(self, statement: Statement, **values: Any) -> list[Row]:
         """Run one statement that takes no revision."""
@@ -26,7 +35,10 @@ class Owned:
 
     async def _write(self, statement: Statement, **values: Any) -> list[Row]:
         """Run one statement that takes a revision, if it gives rows: each has it as `revision`."""
-        return await self._database.fetch(statement, user_id=self._user_id, **values)
+        rows = await self._database.fetch(statement, user_id=self._user_id, **values)
+        if rows:
+            self._tell(self._user_id, max(row["revision"] for row in rows))
+        return rows
 
     async def _write_one(self, statement: Statement, **values: Any) -> Row | None:
         rows = await self._write(statement, **values)

@@ -1,0 +1,19 @@
+"""What the events of a stream hold."""
+
+from pydantic import BaseModel, Field
+
+from app.errors import Ending
+
+
+class RevisionEvent(BaseModel):
+    """The user's tasks changed."""
+
+    revision: int = Field(
+        description="The user's revision: what `X-Revision` said to who wrote", examples=[7]
+    )
+
+
+class EndEvent(BaseModel):
+    """Nothing more comes on this stream, and why."""
+
+    reason: Ending = Field(examples=[Ending.TOKEN_EXPIRED])
