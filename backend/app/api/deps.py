@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator, Collection
 from typing import Annotated
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.security import HTTPBearer
 
 from app.api.entity_tags import Condition, condition
@@ -60,9 +60,6 @@ async def get_user_revisions(
     response: Response,
     database: DatabaseDep,
     listeners: ListenersDep,
-    last_event_id: Annotated[
-        str | None, Header(description="The `id` of the last event that came; it is not sent again")
-    ] = None,
 ) -> AsyncIterator[UserRevisions]:
     """Follow the caller's revisions until the answer is sent. What can fail fails before it begins."""
     user = request.state.user
@@ -71,8 +68,8 @@ async def get_user_revisions(
     response.headers["Cache-Control"] = "no-store, no-transform"  # compressing proxies hold events back
     with listeners.listen(user.id, sign_in) as listener:
         revisions = UserRevisions(database, user.id, listeners.tell, listener=listener)
-        heard = last_event_id if last_event_id and _REVISION.fullmatch(last_event_id) else None
-        await revisions.start(None if heard is None else int(heard))
+        heard = _REVISION.fullmatch(request.headers.get("last-event-id", ""))
+        await revisions.start(int(heard[0]) if heard else None)
         yield revisions
 
 

@@ -1,5 +1,7 @@
 """What the events of a stream hold."""
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 from app.errors import Ending
@@ -16,4 +18,4 @@ class RevisionEvent(BaseModel):
 class EndEvent(BaseModel):
     """Nothing more comes on this stream, and why."""
 
-    reason: Ending = Field(examples=[Ending.TOKEN_EXPIRED])
+    reason: Literal[Ending.TOKEN_EXPIRED, Ending.SIGNED_OUT, Ending.SHUTDOWN]

@@ -23,6 +23,13 @@ _EVENTS: Responses = {
         },
     }
 }
+_LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "The `id` of the last event that came: it is not sent again",
+    "schema": {"type": "string"},
+    "example": "7",
+}
 
 
 class _EventStream(EventSourceResponse):
@@ -37,6 +44,7 @@ router = task_router()
     summary="Hear of changes as they happen",
     response_class=_EventStream,
     responses=_EVENTS | documented(RateLimited),
+    openapi_extra={"parameters": [_LAST_EVENT_ID]},
 )
 async def stream_events(revisions: UserRevisionsDep) -> AsyncIterator[ServerSentEvent]:
     """Send the caller's revision, and again whenever it changes, wherever that was done.
