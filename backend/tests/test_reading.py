@@ -711,7 +711,7 @@ async def test_only_what_is_asked_for_is_read(database_url, alice, sort, known, 
     finally:
         await connection.close()
     for plan in (own, generic):
-        found = [line[0] for line in plan if re.search(r"Scan .*on tasks", line[0])]
+        found = [line[0] for line in plan if re.search(r"Scan .*on tasks ", line[0])]
         assert len([line for line in found if "never executed" not in line]) == scans
     assert len(found) == 2
 
