@@ -408,6 +408,7 @@ def timeless(tasks: list[dict[str, Any]]) -> list[Any]:
     ]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(40))
 async def test_a_batch_does_what_its_operations_do_one_by_one(alice, bob, seed):
     """Or names the first of them that fails, with its status, and does nothing."""

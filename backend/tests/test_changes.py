@@ -79,6 +79,7 @@ async def test_what_came_and_went_between_two_looks_is_told_as_deleted(alice):
     assert (await changes(alice, since=1))["deleted"] == [task["id"]]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 1000])
 async def test_pages_add_up_to_the_whole_whatever_is_written_between_them(alice, limit):
     draw = random.Random(limit)  # noqa: S311 - no secret
@@ -198,6 +199,7 @@ async def test_changes_are_the_callers_own(alice, bob):
     assert told["deleted"] == []
 
 
+@pytest.mark.no_cover
 async def test_a_client_that_pulls_while_eight_write_misses_nothing(alice):
     copy, writing = Copy(alice, 5), True
 

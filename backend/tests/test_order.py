@@ -560,6 +560,7 @@ class Order(RuleBasedStateMachine):
         self.revision += 1
 
 
+@pytest.mark.no_cover
 @pytest.mark.no_cover  # a thousand requests; what they run, others cover
 def test_the_order_stays_what_the_model_says(settings: Settings, database_url: str):
     app = create_app(settings)

@@ -336,6 +336,7 @@ async def walk(client: httpx.AsyncClient, parameters: dict[str, Any]) -> list[li
     pytest.fail("the walk does not end")
 
 
+@pytest.mark.no_cover
 @settings(max_examples=80, deadline=None)
 @given(tasks=TASKS, filters=FILTERS, sort=st.sampled_from(SORTS), limit=st.integers(1, 5))
 async def test_any_question_is_answered_as_the_model_does(
@@ -365,6 +366,7 @@ async def test_any_question_is_answered_as_the_model_does(
             assert set(rest) == {"tasks", "count"}
 
 
+@pytest.mark.no_cover
 @settings(max_examples=40, deadline=None)
 @given(tasks=TASKS, filters=FILTERS, sort=st.sampled_from(SORTS))
 async def test_filters_can_only_narrow(
