@@ -52,7 +52,11 @@ import asyncio, collections, json, sys, uuid
 from app.config import Settings
 from app.database import Database
 from app.errors import TaskNotFound
+from app.queries.batch import UserBatches
+from app.queries.changes import UserChanges
+from app.queries.order import UserOrder
 from app.queries.tasks import UserTasks
+from app.queries.trash import UserTrash
 
 url, prepared = sys.argv[1:]
 right = 0
@@ -82,7 +86,7 @@ async def use(database):
         made = await attempt(tasks.add(text=text, order=number))
         if made in (None, ...):
             continue
-        task, _ = made
+        task = made.task
         check((task["user_id"], task["text"], task["order"]), (user, text, number))
         check(await attempt(tasks.get(task["id"])), task)
         changed = await attempt(tasks.change(task["id"], completed=True))
@@ -93,6 +97,18 @@ async def use(database):
         check(listed is not ... and listed, (revision, [changed]))
         check(await attempt(tasks.remove(task["id"])), revision + 1)
         check(await attempt(tasks.get(task["id"])), None)
+        restored = await attempt(UserTrash(database, user).restore(task["id"]))
+        check(restored not in (None, ...) and restored["revision"], revision + 2)
+        moved = await attempt(UserOrder(database, user).move(task["id"], "before", None))
+        check(moved not in (None, ...) and moved["id"], task["id"])
+        batch = [{"op": "patch", "id": task["id"], "text": text}, {"op": "delete", "id": task["id"]}]
+        applied = await attempt(UserBatches(database, user).apply(batch, f"key {number}"))
+        again = await attempt(UserBatches(database, user).apply(batch, f"key {number}"))
+        none = [None, None]
+        check(applied not in (None, ...) and applied[:2], (none, revision + 4))
+        check(again not in (None, ...) and again, (none, revision + 4, True))
+        changes = await attempt(UserChanges(database, user).since(revision, 10))
+        check(changes not in (None, ...) and changes[:3], ([], [task["id"]], revision + 4))
 
 async def main():
     settings = Settings(database_pool_size=4, database_prepared_statements=prepared, database_timeout=10)
@@ -243,7 +259,7 @@ def load(url: str, *, prepared: str) -> dict[str, Any]:
 
 
 def test_several_processes_get_the_right_answers(url):
-    assert load(url, prepared="auto") == {"right": 3 * 8 * 12 * 6, "failures": [{}, {}, {}]}
+    assert load(url, prepared="auto") == {"right": 3 * 8 * 12 * 11, "failures": [{}, {}, {}]}
 
 
 def test_the_load_shows_what_kept_statements_would_do_here(url):
