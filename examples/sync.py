@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from api import Api, ApiError
-from tasks import Operation, Task, sendable, shown, told
+from tasks import Operation, Task, batched, shown, told
 
 State = dict[str, Any]  # `batch`: so many from the front of `queue` go out with this key
 OnConflict = Callable[[Operation, ApiError], Awaitable[None]]
@@ -40,8 +40,7 @@ class TaskSync:
             await self._save(state)  # before it goes out, so that it can go out again as it was
             sent = queue[: state["batch"]["size"]]
             try:
-                body = {"operations": sendable(sent)}
-                answer = await self.api.ask("/tasks/batch", body, state["batch"]["key"])
+                answer = await self.api.ask("/tasks/batch", batched(sent), state["batch"]["key"])
             except ApiError as error:
                 if error.place is None:
                     raise

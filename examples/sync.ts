@@ -1,6 +1,6 @@
 // Tasks offline: a copy, a queue, and the way back. docs/sync.md explains it; sync.py is the same in Python.
 import { type Api, ApiError } from "./api.ts";
-import { type Operation, sendable, shown, type Task, told } from "./tasks.ts";
+import { batched, type Operation, shown, type Task, told } from "./tasks.ts";
 
 type Batch = { key: string; size: number }; // so many from the front of the queue, which go out with this key
 export type State = { known: Record<string, Task>; revision: number | null; queue: Operation[]; batch: Batch | null };
@@ -34,7 +34,7 @@ export class TaskSync {
       await app.save(state); // before it goes out, so that it can go out again as it was
       const sent = state.queue.slice(0, state.batch.size);
       try {
-        const { results, revision } = await api.ask("/tasks/batch", { operations: sendable(sent) }, state.batch.key);
+        const { results, revision } = await api.ask("/tasks/batch", batched(sent), state.batch.key);
         state.queue.splice(0, sent.length);
         const made = Object.fromEntries(sent.map(({ id }, place) => [id, results[place]]));
         if (revision > (state.revision ?? 0)) state.known = told(state.known, made); // else it was fetched since

@@ -33,10 +33,11 @@ def told(known: dict[str, Task], news: dict[str, Task | None]) -> dict[str, Task
     return {task_id: task for task_id, task in {**known, **news}.items() if task}
 
 
-def sendable(operations: list[Operation]) -> list[Operation]:
-    """Return operations as a batch takes them: on one task only the first names a revision, the others follow."""
+def batched(operations: list[Operation]) -> dict[str, list[Operation]]:
+    """Return a batch. On one task only the first operation names a revision: the others build on it."""
     first = {each["id"]: each for each in reversed(operations)}
-    return [
+    kept = [
         {name: each[name] for name in each if name != "if_match" or each is first[each["id"]]}
         for each in operations
     ]
+    return {"operations": kept}

@@ -26,8 +26,9 @@ export function told(known: Record<string, Task>, news: Record<string, Task | nu
   return Object.fromEntries(all.filter((entry): entry is [string, Task] => entry[1] !== null));
 }
 
-/** Operations as a batch takes them: on one task only the first names a revision, the others follow. */
-export function sendable(operations: Operation[]): Operation[] {
+/** The body of a batch. On one task only the first operation names a revision: the others build on what it makes. */
+export function batched(operations: Operation[]): { operations: Operation[] } {
   const first = new Map([...operations].reverse().map((each) => [each.id, each]));
-  return operations.map((each) => (first.get(each.id) === each ? each : { ...each, if_match: undefined }));
+  const unnamed = (each: Operation) => ({ ...each, if_match: undefined });
+  return { operations: operations.map((each) => (first.get(each.id) === each ? each : unnamed(each))) };
 }
