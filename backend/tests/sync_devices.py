@@ -15,7 +15,7 @@ from app.config import BACKEND
 EXAMPLES = BACKEND.parent / "examples"
 DRIVERS = Path(__file__).parent / "sync_drivers"
 
-BATCH, CHANGES, EVENTS = b"POST /tasks/batch", b"GET /tasks/changes", b"GET /tasks/events"
+BATCH, CHANGES = b"POST /tasks/batch", b"GET /tasks/changes"
 
 #: Everything here is on one machine; the rest is for a busy one.
 PATIENCE = 60
