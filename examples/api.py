@@ -40,8 +40,12 @@ class Api:
 
     async def ask(self, path: str, body: Any = None, key: str = "") -> Any:
         """Send a request, with a body and its key or without; raises ApiError."""
-        post = {"json": body, "headers": {"Idempotency-Key": key}} if body else {}
-        async with self._send("POST" if body else "GET", path, **post) as response:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key} if body else {}
+        content = (
+            json.dumps(body, ensure_ascii=False).encode(errors="replace") if body else None
+        )  # no half emoji
+        method = "POST" if body else "GET"
+        async with self._send(method, path, content=content, headers=headers) as response:
             return json.loads(await response.aread())
 
     async def events(self, revision: int | None) -> AsyncIterator[Any]:

@@ -15,6 +15,7 @@ export class ApiError extends Error {
     return found && Number(found[1]);
   }
 }
+const whole = (_: string, value: unknown) => (typeof value === "string" ? value.toWellFormed() : value); // half emoji
 const offline = (cause: unknown): never => { throw new ApiError("The API does not answer", { cause }); };
 
 export class Api {
@@ -23,7 +24,7 @@ export class Api {
   constructor(url: string, token: () => Promise<string>) { this.url = url; this.token = token; }
 
   async ask(path: string, body?: object, key?: string): Promise<any> {
-    const post = body && { method: "POST", body: JSON.stringify(body), headers: { "Idempotency-Key": key! } };
+    const post = body && { method: "POST", body: JSON.stringify(body, whole), headers: { "Idempotency-Key": key! } };
     const response = await this.#send(path, { ...post, signal: AbortSignal.timeout(PATIENCE) });
     return response.json().catch(offline);
   }

@@ -34,7 +34,7 @@ from tests.test_openapi import served
 TSC = [
     *("--ignoreConfig", "--strict", "--noUncheckedIndexedAccess", "--noUnusedLocals", "--noUnusedParameters"),
     *("--erasableSyntaxOnly", "--verbatimModuleSyntax", "--rewriteRelativeImportExtensions"),
-    *("--target", "es2022", "--lib", "es2023,dom,dom.iterable", "--types", ""),
+    *("--target", "es2022", "--lib", "es2024,dom,dom.iterable", "--types", ""),
     *("--module", "esnext", "--moduleResolution", "bundler"),
 ]
 
@@ -443,6 +443,16 @@ async def test_what_passes_by_itself_leaves_the_queue_and_its_key(
     assert (await device.stored())["batch"] == before
     await device.do("sync")
     assert len(await assert_in_step(device, other)) == 1
+
+
+@each_language
+async def test_half_a_character_does_not_stop_the_queue(language, new_device, other):
+    """A text that was cut in the middle of an emoji; JSON with it is none for the server."""
+    device = await new_device(language)
+    await device.add("create", new_id(), text="cut \ud83d")
+    await device.do("sync")
+    (task,) = await assert_in_step(device, other)
+    assert task["text"] in {"cut ?", "cut \ufffd"}
 
 
 @each_language
