@@ -33,9 +33,9 @@ class ApiError(Exception):
 
 
 class Api:
-    """The API at a URL, asked with whatever token the callback gives; it is called for each request."""
+    """The API at a URL. `token` gives the token for each request; a new one if that before is over."""
 
-    def __init__(self, url: str, token: Callable[[], Awaitable[str]]) -> None:
+    def __init__(self, url: str, token: Callable[[bool], Awaitable[str]]) -> None:
         self._http, self._token = httpx2.AsyncClient(base_url=url, timeout=PATIENCE), token
 
     async def ask(self, path: str, body: Any = None, key: str = "") -> Any:
@@ -58,13 +58,16 @@ class Api:
 
     @asynccontextmanager
     async def _send(self, method: str, path: str, **options: Any) -> AsyncIterator[httpx2.Response]:
+        given = options.pop("headers")
         try:
-            headers = {**options.pop("headers", {}), "Authorization": f"Bearer {await self._token()}"}
-            async with self._http.stream(method, path, headers=headers, **options) as response:
-                if response.is_success:
-                    yield response
-                    return
-                body = json.loads(await response.aread())
-                raise ApiError(response.status_code, body, response.headers.get("Retry-After", "0"))
+            for anew in (False, True):
+                headers = given | {"Authorization": f"Bearer {await self._token(anew)}"}
+                async with self._http.stream(method, path, headers=headers, **options) as response:
+                    if response.is_success:
+                        yield response
+                        return
+                    if response.status_code != 401 or anew:
+                        body = json.loads(await response.aread())
+                        raise ApiError(response.status_code, body, response.headers.get("Retry-After", "0"))
         except (httpx2.HTTPError, ValueError) as cause:
             raise ApiError from cause

@@ -20,8 +20,8 @@ const offline = (cause: unknown): never => { throw new ApiError("The API does no
 
 export class Api {
   url: string;
-  token: () => Promise<string>;
-  constructor(url: string, token: () => Promise<string>) { this.url = url; this.token = token; }
+  token: (anew: boolean) => Promise<string>; // anew: the one from before is over
+  constructor(url: string, token: (anew: boolean) => Promise<string>) { this.url = url; this.token = token; }
 
   async ask(path: string, body?: object, key?: string): Promise<any> {
     const post = body && { method: "POST", body: JSON.stringify(body, whole), headers: { "Idempotency-Key": key! } };
@@ -49,11 +49,12 @@ export class Api {
     }
   }
 
-  async #send(path: string, init: RequestInit): Promise<Response> {
-    const token = await this.token().catch(offline);
+  async #send(path: string, init: RequestInit, anew = false): Promise<Response> {
+    const token = await this.token(anew).catch(offline);
     const headers = { ...init.headers, Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
     const response = await fetch(this.url + path, { ...init, headers }).catch(offline);
     if (response.ok) return response;
+    if (response.status === 401 && !anew) return this.#send(path, init, true);
     const retryAfter = Number(response.headers.get("Retry-After")) || 0;
     const { message, details = [] } = await response.json().catch(offline);
     throw Object.assign(new ApiError(message), { status: response.status, retryAfter, details });

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -13,7 +14,7 @@ import httpx2 as httpx
 import pytest
 
 from app.auth.tokens import sign
-from app.config import Settings
+from app.config import BACKEND, Settings
 from app.main import create_app
 from tests.better_auth_server import FOLDER
 from tests.conftest import SECRET, administer
@@ -44,17 +45,38 @@ each_language = pytest.mark.parametrize("language", LANGUAGES)
 NewDevice = Callable[..., Awaitable[Device]]
 
 
+def compile_into(folder: Path, *files: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [FOLDER / "node_modules/.bin/tsc", *TSC, "--outDir", folder, *files],
+        capture_output=True, text=True, check=False, timeout=PATIENCE,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The TypeScript of examples/, checked and compiled."""
     folder = tmp_path_factory.mktemp("examples")
     (folder / "package.json").write_text('{"type": "module"}')
-    run = subprocess.run(
-        [FOLDER / "node_modules/.bin/tsc", *TSC, "--outDir", folder, *sorted(EXAMPLES.glob("*.ts"))],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE,
-    )  # fmt: skip
+    run = compile_into(folder, *sorted(EXAMPLES.glob("*.ts")))
     assert run.returncode == 0, run.stdout + run.stderr
     return folder
+
+
+@pytest.mark.node
+def test_the_code_of_the_page_fits_the_examples(tmp_path: Path):
+    page = (BACKEND.parent / "docs/sync.md").read_text()
+    blocks = re.findall(r"^```ts\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    given = """
+        declare const userId: string, id: string, closing: AbortController;
+        declare function newToken(): Promise<string>;
+        declare function tell(text: string): void;
+        declare function show(tasks: unknown[]): void;
+    """
+    (tmp_path / "page.ts").write_text("".join(blocks) + given)
+    for example in EXAMPLES.glob("*.ts"):
+        (tmp_path / example.name).symlink_to(example)
+    run = compile_into(tmp_path / "out", tmp_path / "page.ts")
+    assert (len(blocks), run.returncode) == (3, 0), run.stdout
 
 
 @pytest.fixture(scope="module")
@@ -401,11 +423,24 @@ async def test_pages_are_followed_and_a_cut_between_them_is_taken_up_again(
     assert len(await assert_in_step(device, other)) == 2100
 
 
+def refused_token(user: str) -> str:
+    return sign(user, "another secret, that the API does not have", seconds=3600)
+
+
+@each_language
+async def test_a_token_that_is_over_is_replaced_once(language, new_device, other, user):
+    device = await new_device(language)
+    await device.add("create", new_id(), text="kept")
+    await device.do("token", refused_token(user), sign(user, SECRET, seconds=3600))
+    await device.do("sync")
+    assert len(await assert_in_step(device, other)) == 1
+
+
 @each_language
 async def test_without_a_good_token_it_stops_and_keeps_everything(language, new_device, other, user):
     device = await new_device(language)
     await device.add("create", new_id(), text="kept")
-    await device.do("token", sign(user, "another secret, that the API does not have", seconds=3600))
+    await device.do("token", refused_token(user))
     await fails(device, 401)
     await fails(device, 401)
     assert await texts_of(device) == ["kept"]
@@ -483,7 +518,7 @@ async def test_it_listens_through_a_cut_and_until_its_token_is_over(language, ne
     device.line.go_online()
     assert await asyncio.wait_for(listening, PATIENCE) == "TOKEN_EXPIRED"
     await assert_in_step(device, other)
-    await device.do("token", sign(user, "another secret, that the API does not have", seconds=3600))
+    await device.do("token", refused_token(user))
     await fails(device, 401, "listen")
 
 

@@ -9,9 +9,10 @@ const { newId } = await import(`${folder}/tasks.js`);
 const { TaskSync } = await import(`${folder}/sync.js`);
 
 let token = "";
+let next = "";
 let ending = new AbortController();
 const conflicts = [];
-const device = new TaskSync(new Api(url, async () => token), {
+const device = new TaskSync(new Api(url, async (anew) => (anew && next ? (token = next) : token)), {
   save(state) {
     writeFileSync(`${file}.new`, JSON.stringify(state));
     renameSync(`${file}.new`, file);
@@ -27,7 +28,7 @@ try {
 }
 
 const commands = {
-  token: (given) => { token = given; },
+  token: (given, then = "") => { [token, next] = [given, then]; },
   add: (operation) => device.add(operation),
   sync: () => device.sync(),
   listen: () => listen(device, ending.signal),

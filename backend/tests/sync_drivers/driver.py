@@ -17,14 +17,16 @@ URL, FILE = sys.argv[1], Path(sys.argv[2])
 
 class Device:
     def __init__(self) -> None:
-        self._token = ""
+        self._token = self._next = ""
         self._conflicts: list[Any] = []
         self._listening: asyncio.Future[str] | None = None
         self._sync = TaskSync(Api(URL, self._give_token), self._save, self._on_conflict)
         if FILE.exists():
             self._sync.state = json.loads(FILE.read_text())
 
-    async def _give_token(self) -> str:
+    async def _give_token(self, anew: bool) -> str:  # noqa: FBT001 - as the example wants it
+        if anew and self._next:
+            self._token = self._next
         return self._token
 
     async def _save(self, state: dict[str, Any]) -> None:
@@ -35,8 +37,8 @@ class Device:
     async def _on_conflict(self, operation: dict[str, Any], error: ApiError) -> None:
         self._conflicts.append([error.status, operation, self._sync.state["known"].get(operation["id"])])
 
-    async def token(self, given: str) -> None:
-        self._token = given
+    async def token(self, given: str, then: str = "") -> None:
+        self._token, self._next = given, then
 
     async def add(self, operation: dict[str, Any]) -> None:
         await self._sync.add(operation)
