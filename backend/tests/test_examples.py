@@ -246,11 +246,11 @@ async def test_a_crash_between_the_answer_and_its_storing_is_a_lost_answer(langu
     device.line.fail(BATCH, "hold")
     device.ask("sync")
     await asyncio.wait_for(device.line.held.wait(), PATIENCE)
-    await device.add("patch", made, order=3)
     await device.crash()
     await other.patch(f"/tasks/{task}", json={"text": "theirs"})
     await device.start()
     assert await texts_of(device) == ["made", "mine"]
+    await device.add("patch", made, order=3)
     await device.do("sync")
     await assert_in_step(device, other)
     assert [(each["text"], each["order"]) for each in await device.tasks()] == [("theirs", 0), ("made", 3)]
