@@ -14,7 +14,7 @@ BIN := .venv/bin
 READY := backend/.venv/.ready
 BETTER_AUTH := backend/tests/better_auth/node_modules/.ready
 HAS_NODE := $(shell node backend/tests/better_auth/has_node.cjs 2>/dev/null && command -v npm)
-NO_BETTER_AUTH := -m 'not browser and not pgbouncer and not slow and not better_auth'
+NO_NODE := -m 'not browser and not pgbouncer and not slow and not node'
 IN_BACKEND := cd backend &&
 
 help:
@@ -27,16 +27,16 @@ migrate: $(READY) ## bring the schema of DATABASE_URL, or of the embedded databa
 	@$(IN_BACKEND) exec $(BIN)/tasks-api migrate
 
 test: $(READY) $(if $(HAS_NODE),$(BETTER_AUTH)) ## run the tests on an embedded PostgreSQL, in two minutes (T=tests/test_tasks.py for some)
-	$(if $(HAS_NODE),,@echo "Left out: the tests against a real Better Auth server, for want of Node.js 20.19 or newer with npm.")
-	$(IN_BACKEND) $(BIN)/pytest -n auto $(if $(HAS_NODE),,$(NO_BETTER_AUTH)) $(if $(T),$(T),--cov --cov-report=term)
+	$(if $(HAS_NODE),,@echo "Left out: the tests with a real Better Auth and with examples/*.ts, for want of Node.js 20.19 or newer with npm.")
+	$(IN_BACKEND) $(BIN)/pytest -n auto $(if $(HAS_NODE),,$(NO_NODE)) $(if $(T),$(T),--cov --cov-report=term)
 
 check: format lint types imports test test-slow ## everything a change must pass: format, lint, types, import rules, tests
 
 format: $(READY) ## is the code formatted? (FIX=1 formats it)
-	$(IN_BACKEND) $(BIN)/ruff format $(if $(FIX),,--check) .
+	$(IN_BACKEND) $(BIN)/ruff format $(if $(FIX),,--check) . ../examples
 
 lint: $(READY) ## is the code clean? (FIX=1 mends what can be)
-	$(IN_BACKEND) $(BIN)/ruff check $(if $(FIX),--fix,) .
+	$(IN_BACKEND) $(BIN)/ruff check $(if $(FIX),--fix,) . ../examples
 
 types: $(READY) ## do the types hold?
 	$(IN_BACKEND) $(BIN)/mypy
@@ -74,7 +74,7 @@ $(READY): backend/pyproject.toml backend/uv.lock | $(OWN_UV)
 	@touch $@
 
 $(BETTER_AUTH): backend/tests/better_auth/package-lock.json
-	@echo "Installing Better Auth for the tests, once."
+	@echo "Installing Better Auth and TypeScript for the tests, once."
 	@cd backend/tests/better_auth && npm ci --loglevel=error --no-audit --no-fund \
 		|| { echo "npm can't install it; to test without: make test HAS_NODE="; exit 1; }
 	@touch $@

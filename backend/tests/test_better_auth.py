@@ -20,7 +20,7 @@ from tests.conftest import SECRET, MakeDatabase
 from tests.record_better_auth import ALGORITHMS, CACHE_COOKIE, SESSION_CACHE
 from tests.test_auth import INVALID
 
-pytestmark = pytest.mark.better_auth
+pytestmark = pytest.mark.node
 
 #: What a front end may set, beside the algorithms.
 VARIANTS: dict[str, dict[str, Any]] = {
