@@ -15,18 +15,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 from sqlalchemy import func, select, table
 
 from app.config import BACKEND, Settings
 from app.database import Database, Statement
 from app.embedded import embedded_postgres
+from app.main import create_app
 from app.migrations import migrate, newest_revision
 from tests.conftest import FAST, SECRET, administer, named
+from tests.live import listening, token
+from tests.test_openapi import served
 
 pytestmark = pytest.mark.pgbouncer
 
@@ -286,6 +290,26 @@ def test_nothing_stays_prepared_in_the_shared_sessions(url):
     found = asyncio.run(ask())
     assert len({pid for pid, _ in found}) == SERVER_CONNECTIONS
     assert {prepared for _, prepared in found} == {0}
+
+
+def test_listeners_of_two_processes_hear_of_each_others_writes(url):
+    """More of them than there are server connections, and no LISTEN, which a pooler would lose."""
+
+    async def hear(one: str, other: str) -> list[int]:
+        async with AsyncExitStack() as stack:
+            streams = [
+                await stack.enter_async_context(listening(address, token("alice")))
+                for address in [one, other] * SERVER_CONNECTIONS * 2
+            ]
+            assert [await stream.revision() for stream in streams] == [0] * len(streams)
+            async with httpx.AsyncClient(base_url=one) as client:
+                headers = {"Authorization": f"Bearer {token('alice')}"}
+                assert (await client.post("/tasks", json={"text": "x"}, headers=headers)).status_code == 201
+            return [await stream.revision() for stream in streams]
+
+    settings = Settings(database_url=url, better_auth_secret=SECRET, database_timeout=30)
+    with served(create_app(settings)) as one, served(create_app(settings)) as other:
+        assert asyncio.run(hear(one, other)) == [1] * SERVER_CONNECTIONS * 4
 
 
 def test_five_migrations_at_once_all_succeed(make_empty, pooled, tmp_path):
