@@ -28,9 +28,10 @@ migrate: $(READY) ## bring the schema of DATABASE_URL, or of the embedded databa
 
 test: $(READY) $(if $(HAS_NODE),$(BETTER_AUTH)) ## run the tests on an embedded PostgreSQL, in two minutes (T=tests/test_tasks.py for some)
 	$(if $(HAS_NODE),,@echo "Left out: the tests with a real Better Auth and with examples/*.ts, for want of Node.js 20.19 or newer with npm.")
-	$(IN_BACKEND) $(BIN)/pytest -n auto $(if $(HAS_NODE),,$(NO_NODE)) $(if $(T),$(T),--cov --cov-report=term)
+	$(IN_BACKEND) $(BIN)/pytest -n auto $(if $(HAS_NODE),,$(NO_NODE)) $(if $(T),$(T),$(if $(COVERAGE),--cov --cov-report=term))
 
-check: format lint types imports test test-slow ## everything a change must pass: format, lint, types, import rules, tests
+check: COVERAGE := 1
+check: format lint types imports test test-slow ## everything a change must pass: format, lint, types, import rules, tests and their coverage
 
 format: $(READY) ## is the code formatted? (FIX=1 formats it)
 	$(IN_BACKEND) $(BIN)/ruff format $(if $(FIX),,--check) . ../examples
