@@ -307,7 +307,9 @@ class _Check:
             return
         place = bisect_right(timeline, revision, key=lambda entry: entry[0])
         at, possible = timeline[place - 1] if place else (0, NOTHING)
-        moved = self.moved_between(at, revision)
+        moved = self.moved_between(at, revision) or any(
+            _is_move(maybe) for maybes in self.maybe.values() for maybe in maybes
+        )
         for state, _ in possible:
             if state is None or not state.alive:
                 if found is None:
