@@ -59,7 +59,8 @@ class Report:
     def __str__(self) -> str:
         found = "".join(f"\n  {check}: {what}" for check, what in self.violations[:12])
         return (
-            f"seed {self.seed}: {sum(self.attempts.values())} writes sent, {sum(self.made.values())} operations made, "
+            f"seed {self.seed}: {sum(self.attempts.values())} writes sent, "
+            f"{sum(self.made.values())} operations made, "
             f"{sum(self.cuts.values())} disconnects, {self.unknown} without any answer, {self.pages} pages, "
             f"{self.restarts} restarts of a copy, at most {self.most_in_a_revision} tasks in a revision\n"
             f"  sent {dict(self.attempts)}\n  made {dict(self.made)}\n  answers {dict(self.statuses)}\n"
@@ -116,6 +117,10 @@ class Client:
         self.world, self.http, self.name = world, http, name
         self.draw = random.Random(f"{world.seed} {name}")  # noqa: S311 - no secret
         self._texts = 0
+
+    async def work(self) -> None:
+        """Go on as long as the world does."""
+        raise NotImplementedError
 
     async def read(self, user: str, path: str, **options: Any) -> tuple[int, httpx.Response]:
         """Return when it was sent, and the answer."""
@@ -522,7 +527,7 @@ async def audit(ports: Sequence[int], scale: Scale, seed: int) -> Report:
 async def _settled(client: Client, user: str) -> None:
     """Wait out what a server may still do for attempts that were cut off at both ends."""
     newest = -1
-    while newest != (newest := (await client.list(user)).revision):
+    while newest != (newest := (await client.list(user)).revision):  # noqa: ASYNC110 - no event for it
         await asyncio.sleep(0.05)
 
 

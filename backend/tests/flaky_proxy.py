@@ -1,7 +1,7 @@
-"""A way to the service that breaks: each request goes to one of several servers, and some connections are cut.
+"""A way to the service that breaks: each request goes to one of some servers, and connections are cut.
 
-It reads whole messages (HTTP/1.1 with Content-Length, as the service and its clients write them), so a cut has
-an exact place. It is also a witness: it knows the answers that no client ever saw.
+It reads whole messages (HTTP/1.1 with Content-Length, as the service and its clients write them), so a cut
+has an exact place. It is also a witness: it knows the answers that no client ever saw.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ CUTS = {
 
 
 class Witnessed(NamedTuple):
-    """What became of an attempt: the answer as bytes; without one, whether the server had the whole request."""
+    """What became of an attempt: its answer as bytes; without one, whether the server had all of it."""
 
     reached: bool
     answer: tuple[bytes, bytes] | None = None

@@ -1,4 +1,4 @@
-"""What several clients did with a user's tasks at once, and what they were told: written down, to be checked."""
+"""What several clients did with a user's tasks at once, and what they were told: noted, to be checked."""
 
 import itertools
 import sys

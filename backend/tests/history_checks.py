@@ -1,14 +1,15 @@
 """Whether one user's history can be: nothing acknowledged is lost, doubled or out of order.
 
-Every number of the user's counter belongs to one write, and whoever saw a task at a revision saw what that write
-left. So each task is replayed in the order of the revisions, from nothing to what the server has at the end.
-Attempts that nobody had an answer of may or may not have been made: all that then can be is carried along.
+Every number of the user's counter belongs to one write, and whoever saw a task at a revision saw what that
+write left. So each task is replayed in the order of the revisions, from nothing to what the server has at
+the end. Attempts that nobody had an answer of may have been made or not: all that can be is carried along.
 """
 
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -21,7 +22,7 @@ MAY_ECHO = {"restore", "move"}
 
 
 class State(NamedTuple):
-    """A task as it may be. `order` is None where a move may have made room, `revision` where it is not known."""
+    """A task as it may be. `order` is None where a move may have made room, `revision` if it is unknown."""
 
     text: str
     completed: bool
@@ -180,21 +181,22 @@ class _Check:
     def _in_real_time(self) -> None:
         """Who had an answer before another was sent has the smaller revision."""
         sure = [effect for group in self.effects.values() for effect in group if effect.sure]
-        events = [(effect.attempt.sent, 1, effect) for effect in sure]
-        events += [(effect.attempt.done, 0, effect) for effect in sure if effect.attempt.done < NEVER]
-        reads: list[tuple[int, int, int]] = [(sent, 2, told) for sent, told in self.history.reads]
-        newest, newest_effect = 0, None
-        for _, kind, what in sorted([*events, *reads], key=lambda event: event[:2]):
-            if isinstance(what, int):
-                if what < newest:
-                    self.wrong("stale read", f"a read told {what} after the answer of {newest_effect}")
-            elif kind == 0:
-                if what.revision > newest:
-                    newest, newest_effect = what.revision, what.attempt
-            elif what.revision <= newest:
-                self.wrong(
-                    "order", f"{what.attempt} took {what.revision} after the answer of {newest_effect}"
-                )
+        answered = [(effect.attempt.done, effect.revision, effect) for effect in sure]
+        sent = [(effect.attempt.sent, effect.revision, effect) for effect in sure]
+        read = [(at, revision, None) for at, revision in self.history.reads]
+        answered.sort(key=itemgetter(0))
+        before = iter([*answered, (NEVER + 1, 0, None)])
+        at, revision, effect = next(before)
+        newest, last = 0, None
+        for now, told, what in sorted([*sent, *read], key=itemgetter(0)):
+            while at < now:
+                if revision > newest:
+                    newest, last = revision, effect
+                at, revision, effect = next(before)
+            if what is None and told < newest:
+                self.wrong("stale read", f"a read told {told} after the answer of {last and last.attempt}")
+            if what is not None and told <= newest:
+                self.wrong("order", f"{what.attempt} took {told} after the answer of {last and last.attempt}")
 
     def _if_match(self) -> None:
         for task, effects in self.by_task.items():
@@ -216,34 +218,27 @@ class _Check:
     def _refusals(self) -> None:
         """A task that nobody deleted is there, and one that nobody changed is as it was."""
         touching: defaultdict[str, list[Attempt]] = defaultdict(list)
-        moves: list[Attempt] = []
         for attempt in self.history.attempts:
-            for operation in attempt.operations:
-                if "id" in operation:
-                    touching[operation["id"]].append(attempt)
-                if operation["op"] == "move":
-                    moves.append(attempt)
-        made = {
-            effect.task: effect.attempt.done
-            for group in self.effects.values()
-            for effect in group
-            if effect.operation["op"] == "create"
-        }
+            for task in {operation.get("id", "") for operation in attempt.operations}:
+                touching[task].append(attempt)
+        moves = [a for a in self.history.attempts if a.operations[0]["op"] == "move"]
+        creates = [
+            effect for task in self.by_task.values() for effect in task if effect.operation["op"] == "create"
+        ]
+        made = {effect.task: effect.attempt.done for effect in creates}
         for attempt in self.history.attempts:
             if attempt.answer is None or attempt.batch or "id" not in attempt.operations[0]:
                 continue
             task, operation = attempt.operations[0]["id"], attempt.operations[0]
             others = [a for a in touching[task] if a is not attempt and a.sent < attempt.done and a.reached]
-            if attempt.answer.status == 404 and operation["op"] != "purge":
-                deleted = any(
-                    o["op"] == "delete" for a in others for o in a.operations if o.get("id") == task
-                )
-                if not deleted and made.get(task, NEVER) < attempt.sent:
-                    self.wrong("lost", f"nobody deleted it: {attempt}")
-            if attempt.answer.status == 409 and not others:
-                self.wrong("lost", f"nobody made it: {attempt}")
-            if attempt.answer.status == 412:
-                self._was_it_changed(attempt, [*others, *moves])
+            match attempt.answer.status:
+                case 404 if operation["op"] != "purge" and made.get(task, NEVER) < attempt.sent:
+                    if not any(_deletes(other, task) for other in others):
+                        self.wrong("lost", f"nobody deleted it: {attempt}")
+                case 409 if not others:
+                    self.wrong("lost", f"nobody made it: {attempt}")
+                case 412:
+                    self._was_it_changed(attempt, [*others, *moves])
 
     def _was_it_changed(self, refused: Attempt, others: Iterable[Attempt]) -> None:
         expected = refused.operations[0]["if_match"]
@@ -327,7 +322,7 @@ class _Task:
         self.user, self.task = user, task
         maybe = [*user.maybe[task], *(m for m in user.maybe[None] if m.operation["op"] == "create")]
         created = any(effect.operation["op"] == "create" for effect in user.by_task[task])
-        # A create without an id that nobody had an answer of may be the one that made a task of unknown origin.
+        # A create without an id that nobody had an answer of may have made a task of unknown origin.
         self.maybe = [m for m in maybe if "id" in m.operation or not created]
         self.unknown_moves = [m for ms in user.maybe.values() for m in ms if m.operation["op"] == "move"]
         self.possible: Possible = NOTHING
@@ -343,15 +338,16 @@ class _Task:
             if task == self.task:
                 events.setdefault(revision, [])
         purges = sorted(
-            (purge.answer.revision or 0, purge.number, purge)
+            # Of two at one revision, who names a task was first: nothing would have been left to name.
+            (purge.answer.revision or 0, "id" not in purge.operations[0], purge.number, purge)
             for purge in self.user.purges
             if purge.answer and purge.operations[0].get("id", self.task) == self.task
         )
         for revision in sorted(events):
             while purges and purges[0][0] < revision:
-                self._purge(*purges.pop(0)[::2])
+                self._purge(purges[0][0], purges.pop(0)[-1])
             self._step(revision, events[revision])
-        for revision, _, purge in purges:
+        for revision, *_, purge in purges:
             self._purge(revision, purge)
         self._end()
         return self.timeline
@@ -472,6 +468,12 @@ class _Task:
             )
 
 
+def _deletes(attempt: Attempt, task: str) -> bool:
+    return any(
+        operation["op"] == "delete" and operation.get("id") == task for operation in attempt.operations
+    )
+
+
 def _is_move(effect: Effect) -> bool:
     return bool(effect.operation["op"] == "move")
 
@@ -487,30 +489,22 @@ def _applied(effect: Effect, state: State | None, revision: int | None) -> State
     """Return what an operation makes of a task; None where it can't have been made of this."""
     operation = effect.operation
     op = operation["op"]
-    if op == "create":
-        made = State(
-            operation["text"],
-            operation.get("completed", False),
-            operation.get("order", 0),
-            alive=True,
-            revision=revision,
-        )
-        return made if state is None else None
-    if state is None or not (state.alive or op == "restore"):
+    if op == "create" and state is None:
+        completed, order = operation.get("completed", False), operation.get("order", 0)
+        return State(operation["text"], completed, order, alive=True, revision=revision)
+    if op == "create" or state is None or not (state.alive or op == "restore"):
         return None
     if operation.get("if_match") not in {None, state.revision} and state.revision is not None:
         return None
     match op:
         case "delete":
-            return state._replace(alive=False, revision=revision)
+            changes: dict[str, Any] = {"alive": False}
+        case "restore" if state.alive and not effect.attempt.batch:
+            return None  # takes no number, and only tells the one that stands
         case "restore":
-            # Alone, of a task that lives, it takes no number and only tells the one that stands.
-            return (
-                state._replace(alive=True, revision=revision)
-                if effect.attempt.batch or not state.alive
-                else None
-            )
+            changes = {"alive": True}
         case "move":
-            return state._replace(order=None, revision=revision)
-    changes = {name: operation[name] for name in ("text", "completed", "order") if name in operation}
+            changes = {"order": None}
+        case _:
+            changes = {name: operation[name] for name in ("text", "completed", "order") if name in operation}
     return state._replace(**changes, revision=revision)

@@ -1,4 +1,4 @@
-"""Many clients over connections that break: no write is lost, doubled or out of order, every copy is the list."""
+"""Many clients over connections that break: no write is lost, doubled or out of order, no copy differs."""
 
 import secrets
 from collections.abc import Iterator

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.audit import Report, Scale, audit
-from tests.planted_faults import FAULTS, Fault, plant
+from tests.planted_faults import FAULTS, Edit, Fault, plant
 from tests.servers import Commands
 from tests.test_audit import serving
 
@@ -32,4 +32,4 @@ async def test_a_planted_fault_is_caught(fault: Fault, tmp_path, make_database):
 def test_a_fault_that_no_longer_fits_is_not_passed_over(tmp_path):
     Commands(tmp_path)
     with pytest.raises(LookupError):
-        plant(Fault("outdated", [("main.py", "what is not there", "")]), tmp_path)
+        plant(Fault("outdated", [Edit("main.py", "what is not there", "")]), tmp_path)
