@@ -421,3 +421,16 @@ async def test_no_tombstone_vanishes_above_the_mark_however_writers_mix(alice, r
             assert max(removed, default=0) <= await purged_of(user_id)
 
     await asyncio.gather(*(work(task) for task in tasks), empty(), empty())
+
+
+async def test_a_restore_that_races_a_delete_never_tells_the_deleted_task_as_alive(alice):
+    """Whoever believed it would have a revision that hides the deletion from `changes`."""
+    task = await make(alice)
+    path = f"/tasks/{task['id']}"
+    for _ in range(60):
+        restored, *_, deleted = await asyncio.gather(
+            alice.post(f"{path}/restore"), alice.post(f"{path}/restore"), alice.delete(path)
+        )
+        assert (restored.status_code, deleted.status_code) == (200, 204)
+        assert restored.headers["X-Revision"] != deleted.headers["X-Revision"]
+        await alice.post(f"{path}/restore")

@@ -42,7 +42,7 @@ ALL = Statement(select(*SHOWN, TASK.deleted_at).where(TRASHED).order_by(TASK.rev
 RESTORE = Statement(change(TRASHED, THIS, AS_EXPECTED, deleted_at=null()).returning(*SHOWN))
 
 # Why nothing was restored: alive or not, it is asked for after the statement that looked for the trashed.
-STANDS = Statement(select(*SHOWN).where(TASK.user_id == USER_ID, THIS))
+STANDS = Statement(select(*SHOWN, TASK.deleted_at).where(TASK.user_id == USER_ID, THIS))
 
 
 def _found(*conditions: ColumnElement[bool]) -> Select[tuple[UUID, int]]:
