@@ -125,11 +125,16 @@ async def held_up(database_url: str, user_id: str, writers: int) -> AsyncIterato
         async with holder.transaction():
             await holder.execute("UPDATE task_lists SET revision = revision WHERE user_id = $1", user_id)
             yield holder
-            async with asyncio.timeout(20):
-                while len(await administer(database_url, WAITING)) < writers:  # noqa: ASYNC110 - no event for it
-                    await asyncio.sleep(0.02)
+            await until_waiting(database_url, writers)
     finally:
         await holder.close()
+
+
+async def until_waiting(database_url: str, writers: int = 1) -> None:
+    """Return when so many wait for a lock."""
+    async with asyncio.timeout(20):
+        while len(await administer(database_url, WAITING)) < writers:  # noqa: ASYNC110 - no event for it
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ class UserTasks(Owned):
     Edit(
         "queries/tasks.py",
         """
-        with suppress(asyncpg.UniqueViolationError):  # a request with the same key was faster
+        with suppress(asyncpg.DivisionByZeroError):  # a request with the same key was faster
             if row := await self._write_one(ADD_ONCE, **new, key=once, fingerprint=asked_for, now=now):
                 return Added(row)
 """,
@@ -221,7 +221,7 @@ FAULTS = [
     ),
     Fault(
         "batch applied in part",
-        [Edit("queries/batch_statements.py", "or_(\n        complete,", "or_(\n        true(), complete,")],
+        [Edit("queries/batch_statements.py", "nothing_unless(or_(whole, taken))", "nothing_unless(true())")],
     ),
     Fault("key ignored", [Edit("queries/tasks.py", "        if once is None:\n", "        if True:\n")]),
     Fault("purge without its mark", [Edit("queries/trash_statements.py", _MARK, _NO_MARK)]),

@@ -12,7 +12,7 @@ import pytest
 from app.config import Settings
 from app.main import close, create_app
 from tests import test_tasks
-from tests.conftest import ClientFor, held_up
+from tests.conftest import ClientFor, held_up, until_waiting
 from tests.test_tasks import make
 
 NEVER = str(test_tasks.NEVER)
@@ -208,6 +208,54 @@ async def test_a_create_that_was_made_before_is_taken_as_done(alice, revision_of
     assert (first["revision"], again["revision"]) == (2, 4)
 
 
+async def test_a_create_sent_twice_in_a_batch_makes_one_task(alice):
+    body = {"op": "create", "id": str(uuid.uuid4()), "text": "x"}
+    one, again = await done(alice, body, body)
+    assert one == again
+    assert refused(await send(alice, body, body | {"text": "y"}), 409, "CONFLICT", 1)
+    other = body | {"id": str(uuid.uuid4())}
+    assert refused(await send(alice, other, other | {"completed": True}), 409, "CONFLICT", 1)
+    assert refused(await send(alice, other, {"op": "delete", "id": other["id"]}, other), 409, "CONFLICT", 2)
+
+
+async def test_after_a_create_that_was_made_before_the_tasks_revision_counts(alice):
+    body = {"op": "create", "id": str(uuid.uuid4()), "text": "x"}
+    await done(alice, body)
+    patch = {"op": "patch", "id": body["id"], "order": 1}
+    stale = await send(alice, body, patch | {"if_match": 9})
+    assert refused(stale, 412, "PRECONDITION_FAILED", 1)
+    assert stale.headers["ETag"] == '"1"'
+    _, patched = await done(alice, body, patch | {"if_match": 1})
+    assert patched
+    assert patched["revision"] == 3
+
+
+@pytest.mark.parametrize("change", ["text = 'other'", "deleted_at = updated_at"])
+async def test_a_create_that_was_made_before_is_held_to_what_it_was_compared_with(
+    alice, database_url, revision_of, change
+):
+    """It is compared, and then the batch waits for the counter while somebody changes the task."""
+    body = {"op": "create", "id": str(uuid.uuid4()), "text": "x"}
+    await done(alice, body)
+    user_id = (await alice.get(f"/tasks/{body['id']}")).json()["user_id"]
+    sql = f"UPDATE tasks SET revision = 2, {change} WHERE id = $1"  # noqa: S608 - ours
+    async with held_up(database_url, user_id, 1) as winner:
+        sending = asyncio.create_task(send(alice, body, {"op": "create", "text": "y"}))
+        await until_waiting(database_url)
+        await winner.execute("UPDATE task_lists SET revision = 2 WHERE user_id = $1", user_id)
+        await winner.execute(sql, body["id"])
+    assert refused(await sending, 409, "CONFLICT", 0)
+    assert await revision_of(user_id) == 2
+
+
+async def test_a_new_task_has_no_revision_that_could_match(alice):
+    answer = await send(alice, {"op": "create", "text": "x", "if_match": 1})
+    assert answer.status_code == 422
+    assert answer.json()["details"] == [
+        "operations[0] - must not have if_match: a new task has no revision yet"
+    ]
+
+
 # Once
 
 
@@ -252,6 +300,30 @@ async def test_of_racing_batches_with_one_key_one_is_done(alice, database_url, r
     assert {(answer.status_code, answer.content) for answer in answers} == {(200, answers[0].content)}
     assert sum("Idempotent-Replayed" in answer.headers for answer in answers) == 27
     assert (len(await rows_of(user_id)), await revision_of(user_id)) == (4, 4)
+
+
+TWINS: dict[str, list[Op]] = {
+    "delete": [{"op": "delete", "id": "one"}],
+    "patch at a revision": [{"op": "patch", "id": "one", "text": "x", "if_match": 1}],
+    "restore at a revision": [{"op": "restore", "id": "gone", "if_match": 3}],
+    "create and delete": [{"op": "create", "id": "new", "text": "x"}, {"op": "delete", "id": "new"}],
+    "impossible": [{"op": "delete", "id": "one"}, {"op": "delete", "id": "one"}],
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+async def test_twins_that_race_with_one_key_are_answered_alike(alice, database_url, name):
+    """Whoever comes second finds its tasks changed, by itself."""
+    one, gone = await make(alice, "one"), await make(alice, "gone")
+    await alice.delete(f"/tasks/{gone['id']}")
+    ids = {"one": one["id"], "gone": gone["id"], "new": str(uuid.uuid4())}
+    operations = [operation | {"id": ids[operation["id"]]} for operation in TWINS[name]]
+    once = {"Idempotency-Key": str(uuid.uuid4())}
+    async with held_up(database_url, one["user_id"], 0 if name == "impossible" else 3):
+        racing = [asyncio.create_task(send(alice, *operations, **once)) for _ in range(3)]
+    answers = [*await asyncio.gather(*racing), await send(alice, *operations, **once)]
+    status = 404 if name == "impossible" else 200
+    assert {(answer.status_code, answer.content) for answer in answers} == {(status, answers[0].content)}
 
 
 # Racing
@@ -416,9 +488,6 @@ async def test_a_batch_does_what_its_operations_do_one_by_one(alice, bob, seed):
     ids = [str(uuid.uuid4()) for _ in range(4)]
     for _ in range(6):
         operations = [_random_operation(draw, ids) for _ in range(draw.randrange(1, 6))]
-        for client in (alice, bob):
-            for task_id in ids:  # the same to begin with, whatever the last round left
-                await client.delete(f"/tasks/{task_id}")
         before = (await alice.get("/tasks/changes")).json()
         batch = await send(alice, *operations)
         for place, operation in enumerate(operations):

@@ -735,7 +735,7 @@ async def test_a_move_whose_anchor_is_deleted_meanwhile_is_made(alice, database_
 
 
 async def test_a_move_that_races_every_time_gives_up(alice, rows_of, database_url, monkeypatch):
-    monkeypatch.setattr(app_order, "_TRIES", 1)
+    monkeypatch.setattr(app_order, "TRIES", 1)
     task, _ = await make(alice), await make(alice)
     (answer,) = await held(
         database_url, task["user_id"], "SELECT 1", lambda: [move(alice, task["id"], after=None)]

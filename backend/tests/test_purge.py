@@ -253,6 +253,21 @@ async def test_what_is_due_is_found_without_reading_what_is_not(world, statement
 # At the same time
 
 
+async def test_what_cannot_be_removed_does_not_keep_it_for_ever(world):
+    await world.add_user(3)
+    stay = "CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+    await administer(world.url, stay)
+    await administer(
+        world.url, "CREATE TRIGGER stay BEFORE DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION stay()"
+    )
+    try:
+        async with asyncio.timeout(20):
+            assert await world.purge(batch=2) == Purged()
+    finally:
+        await administer(world.url, "DROP FUNCTION stay CASCADE")
+    assert await world.purge() == Purged(tasks=3)
+
+
 async def test_side_by_side_each_row_is_removed_once(world):
     for _ in range(6):
         await world.add_user(5, 3)

@@ -43,6 +43,7 @@ _SENTENCES = {
     "union_tag_not_found": "must have an op: create, patch, delete or restore",
     "union_tag_invalid": "must have an op: create, patch, delete or restore",
     "greater_than_equal": "must be {ge} or more",
+    "less_than": "must be less than {lt}",
     "less_than_equal": "must be {le} or less",
     "literal_error": "must be {expected}",
     "model_attributes_type": "must be a JSON object",

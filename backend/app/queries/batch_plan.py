@@ -7,10 +7,10 @@ from uuid import UUID
 
 from app.database import Row
 from app.errors import AppError, Conflict, PreconditionFailed, PreconditionRequired, TaskNotFound
-from app.queries.tasks import same
+from app.queries.tasks import DELETED, same
 
-#: What a task must be before its first operation: not there, alive, or there at all (to be restored).
-NEW, ALIVE, THERE = "new", "alive", "there"
+#: What a task must be before its first operation: not there, not deleted, or anything (to be restored).
+NEW, LIVING, ANY_STATE = "new", "living", "any state"
 
 Operation = Mapping[str, Any]
 
@@ -49,40 +49,51 @@ class Impossible(NamedTuple):
     error: AppError
 
 
-def plan(operations: Sequence[Operation], there: Mapping[UUID, Row]) -> tuple[list[Step], Impossible | None]:
-    """Return what is done with each task; those `there` were created before, and need not be."""
+def plan(
+    operations: Sequence[Operation], created: Mapping[UUID, Row]
+) -> tuple[list[Step], Impossible | None]:
+    """Return what is done with each task. Those that were `created` before by the same create need not be."""
     steps: dict[UUID, Step] = {}
     for place, operation in enumerate(operations):
         try:
             with _Placed(place):
-                _add(steps, operation, place + 1, there)
+                _add(steps, operation, place + 1, created)
         except AppError as error:
             return [], Impossible(place, error)
     return list(steps.values()), None
 
 
-def _add(steps: dict[UUID, Step], operation: Operation, at: int, there: Mapping[UUID, Row]) -> None:
-    step = steps.get(operation["id"])
+def _add(steps: dict[UUID, Step], operation: Operation, at: int, created: Mapping[UUID, Row]) -> None:
+    step, before = steps.get(operation["id"]), created.get(operation["id"])
+    if operation["op"] == "create" and (step or before):
+        _refuse_another(step, before, operation)  # the same again is done
+        if before:
+            steps.setdefault(operation["id"], Step(operation["id"], LIVING, before["revision"]))
+        return
     if step is None:
-        step = steps[operation["id"]] = _first(operation, there)
-        if operation["op"] == "create" and operation["id"] in there:
-            return
-    elif operation["op"] == "create":
-        raise Conflict
-    elif operation.get("if_match") is not None:
-        raise PreconditionFailed  # an operation before has changed it
+        step = steps[operation["id"]] = _first(operation)
+    elif operation.get("if_match") not in {None, None if step.at else step.expected}:
+        raise PreconditionFailed(None if step.at else step.expected)
     step.apply(operation, at)
 
 
-def _first(operation: Operation, there: Mapping[UUID, Row]) -> Step:
+def _refuse_another(step: Step | None, before: Row | None, operation: Operation) -> None:
+    """Raise Conflict unless a create is of the very task that an operation before, or somebody, made."""
+    if step is not None and step.deleted:
+        raise Conflict(DELETED)
+    for name in ("text", "completed", "order"):
+        made = getattr(step, name, None)
+        if operation[name] != (before[name] if made is None and before else made):
+            raise Conflict
+
+
+def _first(operation: Operation) -> Step:
     match operation["op"]:
-        case "create" if operation["id"] in there:
-            return Step(operation["id"], ALIVE, there[operation["id"]]["revision"])
         case "create":
             return Step(operation["id"], NEW)
         case "restore":
-            return Step(operation["id"], THERE, operation.get("if_match"))
-    return Step(operation["id"], ALIVE, operation.get("if_match"))
+            return Step(operation["id"], ANY_STATE, operation.get("if_match"))
+    return Step(operation["id"], LIVING, operation.get("if_match"))
 
 
 def require_if_match(operations: Iterable[Operation]) -> None:
@@ -101,7 +112,7 @@ def created_before(operations: Sequence[Operation], found: Mapping[UUID, Row]) -
     Raises what its first failing operation would be answered by itself, with its place.
     """
     seen: set[UUID] = set()
-    there: dict[UUID, Row] = {}
+    created: dict[UUID, Row] = {}
     for place, operation in enumerate(operations):
         if operation["id"] in seen:
             continue
@@ -111,8 +122,8 @@ def created_before(operations: Sequence[Operation], found: Mapping[UUID, Row]) -
             if operation["op"] != "create":
                 _refuse(operation, row)
             elif row is not None:
-                there[operation["id"]] = same(None if row["deleted_at"] else row, operation)
-    return there
+                created[operation["id"]] = same(None if row["deleted_at"] else row, operation)
+    return created
 
 
 def _refuse(operation: Operation, row: Row | None) -> None:

@@ -1,9 +1,11 @@
 """The statement of a batch: all of its operations, or nothing of it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    CTE,
     BigInteger,
     Boolean,
     ColumnElement,
@@ -29,10 +31,10 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 from sqlalchemy.types import TypeEngine
 
 from app.database import Statement
-from app.queries.batch_plan import NEW, THERE
+from app.queries.batch_plan import ANY_STATE, NEW
 from app.queries.create_statements import ADDED, first_or_next_revision
-from app.queries.keys import KEY_IS_NEW, as_json, kept
-from app.queries.tables import ALIVE, ONE, SHOWN, TASK, TASKS, UPDATED_AT, USER_ID, ZERO
+from app.queries.keys import FOUND_KEY, KEY_IS_NEW, as_json, kept
+from app.queries.tables import ONE, SHOWN, TASK, TASKS, UPDATED_AT, USER_ID, ZERO, nothing_unless
 
 _now = bindparam("now", type_=TASK.updated_at.type)
 _taken = bindparam("taken", type_=Integer)
@@ -69,6 +71,7 @@ _completed_at = case(
     (and_(TASK.completed, ~_s.reopened), TASK.completed_at),
     else_=_now,
 )
+_stays = _s.at == ZERO  # a task that was created before, and is only held to that
 
 
 def _statement(*conditions: ColumnElement[bool], keeps: bool) -> Statement:
@@ -80,18 +83,17 @@ def _statement(*conditions: ColumnElement[bool], keeps: bool) -> Statement:
             TASK.user_id == USER_ID,
             TASK.id == _s.id,
             _s.needs != NEW,
-            or_(_s.needs == THERE, TASK.deleted_at.is_(None)),
+            or_(_s.needs == ANY_STATE, TASK.deleted_at.is_(None)),
             func.coalesce(TASK.revision == _s.expected, true()),
-            counter.c.revision.is_not(None),
         )
         .values(
             text=func.coalesce(_s.text, TASK.text),
             completed=_completed,
             order=func.coalesce(_s.order, TASK.order),
-            updated_at=UPDATED_AT,
+            updated_at=case((_stays, TASK.updated_at), else_=UPDATED_AT),
             completed_at=_completed_at,
             deleted_at=_deleted_at,
-            revision=revision,
+            revision=case((_stays, TASK.revision), else_=revision),
         )
         .returning(*SHOWN, TASK.deleted_at)
         .cte("changed")
@@ -118,44 +120,48 @@ def _statement(*conditions: ColumnElement[bool], keeps: bool) -> Statement:
         .returning(*SHOWN, TASK.deleted_at)
         .cte("made")
     )
-    there = select(*SHOWN, TASK.deleted_at).where(
-        ALIVE, TASK.id == any_(bindparam("there", type_=ARRAY(Uuid())))
-    )
-    done = union_all(select(*changed.c), select(*made.c), there).cte("done")
-    # All or nothing: dividing by zero undoes the statement, the counter and the key included.
-    complete = select(func.count()).select_from(done).scalar_subquery() == bindparam("steps", type_=Integer)
-    fine = or_(
-        complete, ~exists(select(counter.c.revision))
-    )  # no counter: the key is taken, nothing was done
-    applied = select(ONE.op("/")(case((fine, ONE), else_=ZERO)).label("applied")).cte("applied")
+    done = union_all(select(*changed.c), select(*made.c)).cte("done")
     shown = [done.c[column.key] for column in SHOWN]
-    task = [column.label(f"task_{column.key}") for column in shown]
     alive = and_(done.c.id == _operation.c.id, done.c.deleted_at.is_(None))
-    results = (
-        select(counter.c.revision, applied.c.applied, *task)
+    whole = select(func.count()).select_from(done).scalar_subquery() == bindparam("steps", type_=Integer)
+    if keeps:
+        whole = and_(whole, exists(select(_kept(counter, done, alive, shown).c.revision)))
+    taken = ~exists(select(counter.c.revision))  # the key is, by a request before: nothing was done
+    applied = select(nothing_unless(or_(whole, taken)).label("applied")).cte("applied")
+    return Statement(
+        select(
+            counter.c.revision,
+            applied.c.applied,
+            *(column.label(f"task_{column.key}") for column in shown),
+        )
         .select_from(counter.join(applied, true()).join(_operation, true()).outerjoin(done, alive))
         .order_by(_operation.c.place)
     )
-    if keeps:
-        told = aggregate_order_by(
-            case((done.c.id.is_(None), null()), else_=as_json(shown)), _operation.c.place
-        )
-        answer = (
-            select(counter.c.revision, func.jsonb_agg(told).label("answer"))
-            .select_from(counter.join(_operation, true()).outerjoin(done, alive))
-            .group_by(counter.c.revision)
-            .cte("answer")
-        )
-        results = results.add_cte(kept(answer, answer.c.revision, answer.c.answer))
-    return Statement(results)
+
+
+def _kept(counter: CTE, done: CTE, alive: ColumnElement[bool], shown: Sequence[ColumnElement[Any]]) -> CTE:
+    told = case((done.c.id.is_(None), null()), else_=as_json(shown))
+    in_order = func.jsonb_agg(aggregate_order_by(told, _operation.c.place))
+    answer = (
+        select(counter.c.revision, in_order.label("answer"))
+        .select_from(counter.join(_operation, true()).outerjoin(done, alive))
+        .group_by(counter.c.revision)
+        .cte("answer")
+    )
+    return kept(answer, answer.c.revision, answer.c.answer)
 
 
 BATCH = _statement(keeps=False)
 BATCH_ONCE = _statement(KEY_IS_NEW, keeps=True)
 
-#: The tasks that a batch names, deleted ones too: read when it does not apply, to say why.
+_one = select(ONE.label("one")).cte("one")
+_named = (
+    select(*SHOWN, TASK.deleted_at)
+    .where(TASK.user_id == USER_ID, TASK.id == any_(bindparam("ids", type_=ARRAY(Uuid()))))
+    .cte("named")
+)
+#: Read when a batch does not apply, to say why: the answer that was kept for its key, and the tasks that it
+#: names, deleted ones too. One row at least.
 NAMED = Statement(
-    select(*SHOWN, TASK.deleted_at).where(
-        TASK.user_id == USER_ID, TASK.id == any_(bindparam("ids", type_=ARRAY(Uuid())))
-    )
+    select(*_named.c, *FOUND_KEY.c).select_from(_one.outerjoin(FOUND_KEY, true()).outerjoin(_named, true()))
 )

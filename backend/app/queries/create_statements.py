@@ -8,7 +8,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from app.database import Statement
 from app.queries.keys import KEY_IS_NEW, as_json, kept
-from app.queries.tables import LISTS, ONE, SHOWN, TASK, TASKS, THIS, USER_ID, ZERO, bound
+from app.queries.tables import LISTS, ONE, SHOWN, TASK, TASKS, THIS, USER_ID, ZERO, bound, nothing_unless
 
 ADDED = ["user_id", "id", "text", "completed", "order", "created_at", "updated_at", "completed_at"]
 
@@ -45,4 +45,5 @@ ADD = Statement(_insert())
 
 _made = _insert(KEY_IS_NEW).cte("made")
 #: The same, once for a key: its answer is kept with it.
-ADD_ONCE = Statement(select(*_made.c).add_cte(kept(_made, _made.c.revision, as_json([as_json(_made.c)]))))
+_kept = kept(_made, _made.c.revision, as_json([as_json(_made.c)]))
+ADD_ONCE = Statement(select(*_made.c, nothing_unless(exists(select(_kept.c.revision))).label("once")))

@@ -26,10 +26,9 @@ KEY_IS_NEW = ~exists(select(ONE).select_from(KEYS).where(*_this_key))
 
 
 def kept(made: CTE, revision: ColumnElement[int], answer: ColumnElement[Any]) -> CTE:
-    """Keep the key and the answer if there is a row in `made`.
+    """Keep the key and the answer if there is a row in `made`; no row where another request was faster.
 
-    Of requests with one key that race, one keeps it and the others fail on it (UniqueViolationError) with
-    all that they did: a key without its change, or a change without its key, can't be.
+    Such a statement has to undo itself (`nothing_unless`): a change without its key must not be.
     """
     now = bindparam("now", type_=KEYS.c.created_at.type)
     fingerprint = bindparam("fingerprint", type_=LargeBinary())
@@ -40,6 +39,7 @@ def kept(made: CTE, revision: ColumnElement[int], answer: ColumnElement[Any]) ->
             ["user_id", "key", "fingerprint", "revision", "answer", "created_at"],
             select(*values, now.label("created_at")).select_from(made),
         )
+        .on_conflict_do_nothing()
         .returning(KEYS.c.revision)
         .cte("kept")
     )
@@ -51,15 +51,16 @@ def as_json(columns: Iterable[ColumnElement[Any]]) -> ColumnElement[Any]:
 
 
 _one = select(ONE.label("one")).cte("one")
-_found_key = (
+#: The answer that was kept for a key; no row where there is no such key.
+FOUND_KEY = (
     select(KEYS.c.fingerprint, KEYS.c.revision.label("taken"), KEYS.c.answer).where(*_this_key).cte("found")
 )
 _found_task = select(*SHOWN).where(ALIVE, THIS).cte("task")
 
 #: What there is already: the answer that was kept for a key, and the task with an id. Always one row.
 REPEATED = Statement(
-    select(*_found_task.c, *_found_key.c).select_from(
-        _one.outerjoin(_found_key, true()).outerjoin(_found_task, true())
+    select(*_found_task.c, *FOUND_KEY.c).select_from(
+        _one.outerjoin(FOUND_KEY, true()).outerjoin(_found_task, true())
     )
 )
 

@@ -1,7 +1,5 @@
 """The order of a user's tasks: a task is put between two others."""
 
-import asyncio
-import random
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,13 +10,9 @@ from app.database import Row
 from app.errors import PreconditionFailed, TaskNotFound, Unavailable, ValidationFailed
 from app.queries.order_statements import MOVE
 from app.queries.owned import Owned
+from app.queries.tries import TRIES, pause
 
 Side = Literal["after", "before"]
-
-#: How often a move that raced another change is tried, and how long it waits in between: seconds.
-_TRIES = 100
-_FIRST_PAUSE = 0.001
-_LONGEST_PAUSE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +32,11 @@ class UserOrder(Owned):
         """
         if anchor == task_id:
             raise ValidationFailed(details=[f"{side} - must be another task than the one that is moved"])
-        for attempt in range(_TRIES):
+        for attempt in range(TRIES):
             row = await self._try(task_id, side, anchor, expected)
             if row["done"]:
                 return row
-            await asyncio.sleep(_pause(attempt))
+            await pause(attempt)
         raise Unavailable("Your list is being changed all the time right now; try again in a moment.")
 
     async def _try(
@@ -63,8 +57,3 @@ class UserOrder(Owned):
         if not row["has_anchor"]:
             raise ValidationFailed(details=[f"{side} - you have no task with this id"])
         return row
-
-
-def _pause(attempt: int) -> float:
-    """Return how long to wait, in seconds: random, so that those who raced once do not race again."""
-    return random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * (attempt + 1)))  # noqa: S311 - no secret

@@ -25,6 +25,11 @@ _keys = select(func.count()).select_from(KEYS).where(FORGOTTEN).scalar_subquery(
 DUE_COUNT = Statement(select((_tasks + _keys).label("count")))
 
 
+#: After so many full batches of which nothing could be removed a user is left for the next purge. One such
+#: batch means only that another purge was faster.
+_FRUITLESS = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Purged:
     """How much was removed."""
@@ -64,12 +69,15 @@ class Purge:
         after = ""
         while users := await self._users(after):
             for user_id in users:
-                more = True
-                while more:
+                fruitless = 0
+                while fruitless < _FRUITLESS:
                     removed, more = await self._remove(user_id)
                     tasks, keys = tasks + removed.tasks, keys + removed.keys
                     if progress is not None:
                         progress(removed.tasks + removed.keys)
+                    if not more:
+                        break
+                    fruitless = 0 if removed.tasks or removed.keys else fruitless + 1
             after = users[-1]
         return Purged(tasks, keys)
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    case,
     exists,
     func,
     literal_column,
@@ -56,6 +57,15 @@ UPDATED_AT = func.greatest(TASK.updated_at, bindparam("now", type_=TASK.updated_
 def bound(name: str) -> ColumnElement[object]:
     """Return a parameter with the name and type of a column of `tasks`."""
     return bindparam(name, type_=TASK[name].type)
+
+
+def nothing_unless(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """Return 1, or undo the whole statement by dividing by zero (asyncpg.DivisionByZeroError).
+
+    An error is the only way to take back what a statement did already, the counter included; this one puts
+    no value into the database's log.
+    """
+    return ONE.op("/")(case((condition, ONE), else_=ZERO))
 
 
 def next_revision(*conditions: ColumnElement[bool]) -> CTE:

@@ -17,6 +17,8 @@ from app.queries.keys import REPEATED, answer_of, fingerprint
 from app.queries.owned import Owned, TaskRow
 from app.queries.task_statements import GET, LIST, REMOVE, SET
 
+DELETED = "The task with this id was deleted; restore it, or make a new one with another id."
+
 
 class Added(NamedTuple):
     """The task of a create: `is_new` if it was made, now or when the answer that is `replayed` was given."""
@@ -68,7 +70,7 @@ class UserTasks(Owned):
             row = await self._write_one(ADD, **new)
             return Added(row) if row else Added(same(await self._read_one(GET, id=id), asked), is_new=False)
         asked_for = fingerprint("create", asked | {"id": id})
-        with suppress(asyncpg.UniqueViolationError):  # a request with the same key was faster
+        with suppress(asyncpg.DivisionByZeroError):  # a request with the same key was faster
             if row := await self._write_one(ADD_ONCE, **new, key=once, fingerprint=asked_for, now=now):
                 return Added(row)
         (found,) = await self._read(REPEATED, id=id, key=once)
@@ -128,7 +130,7 @@ def _listed(expected: Collection[int] | None) -> list[int] | None:
 def same(stored: Row | None, asked: Mapping[str, Any]) -> Row:
     """Return the living task with the id of a create, if it is what was asked for; raises Conflict."""
     if stored is None or stored["id"] is None:
-        raise Conflict("The task with this id was deleted; restore it, or make a new one with another id.")
+        raise Conflict(DELETED)
     if any(stored[name] != asked[name] for name in ("text", "completed", "order")):
         raise Conflict
     return stored

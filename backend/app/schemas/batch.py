@@ -15,9 +15,18 @@ _IfMatch = Annotated[
 
 
 class CreateOperation(TaskCreate):
-    """Make a task."""
+    """Make a task. It has no revision yet, so there is nothing that `if_match` could be."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["if_match"]}})
 
     op: Literal["create"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_revision(cls, given: Any) -> Any:  # noqa: ANN401 - it is any JSON
+        if isinstance(given, dict) and "if_match" in given:
+            raise PydanticCustomError("if_match", "must not have if_match: a new task has no revision yet")
+        return given
 
 
 class PatchOperation(TaskPatch):
