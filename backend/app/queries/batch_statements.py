@@ -126,7 +126,9 @@ def _statement(*conditions: ColumnElement[bool], keeps: bool) -> Statement:
     whole = select(func.count()).select_from(done).scalar_subquery() == bindparam("steps", type_=Integer)
     if keeps:
         whole = and_(whole, exists(select(_kept(counter, done, alive, shown).c.revision)))
-    taken = ~exists(select(counter.c.revision))  # the key is, by a request before: nothing was done
+    taken = ~exists(
+        select(counter.c.revision)
+    )  # the key is: nothing was done, and nothing need be said in the log
     applied = select(nothing_unless(or_(whole, taken)).label("applied")).cte("applied")
     return Statement(
         select(
