@@ -195,10 +195,11 @@ async def test_a_create_that_was_made_before_is_taken_as_done(alice, revision_of
     (same,) = await done(alice, {"op": "create", **body})
     assert same == made | {"revision": 1}
     assert await revision_of(made["user_id"]) == 1
+    await make(alice, "in between")
     other, same = await done(alice, {"op": "create", "text": "other"}, {"op": "create", **body})
     assert other
     assert same == made | {"revision": 1}
-    assert await revision_of(made["user_id"]) == 3
+    assert await revision_of(made["user_id"]) == 4
     first, again, second = await done(
         alice,
         {"op": "create", "text": "before"},
@@ -209,7 +210,7 @@ async def test_a_create_that_was_made_before_is_taken_as_done(alice, revision_of
     assert again
     assert again == second
     assert again["completed"]
-    assert (first["revision"], again["revision"]) == (4, 6)
+    assert (first["revision"], again["revision"]) == (5, 7)
 
 
 async def test_a_create_sent_twice_in_a_batch_makes_one_task(alice):
