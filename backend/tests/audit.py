@@ -34,9 +34,10 @@ FEW, MANY = 5, 14  # tasks that a user has, about
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of it; `seconds` is how long clients begin something new."""
+    """How much of it: clients begin something new for so many seconds, and until so many writes were sent."""
 
     seconds: float = 3
+    writes: int = 0
     users: int = 4
     writers: int = 8
     syncs: int = 2
@@ -99,10 +100,12 @@ class World:
         self.report = Report(seed)
         self._weights = [1 / (place + 1) for place in range(scale.users)]  # some are busier than others
         self._until = asyncio.get_running_loop().time() + scale.seconds
+        self._least = scale.writes
 
     @property
     def goes_on(self) -> bool:
-        return asyncio.get_running_loop().time() < self._until and not self.history.violations()
+        busy = asyncio.get_running_loop().time() < self._until or self.history.count() < self._least
+        return busy and not self.history.violations()
 
     def some_user(self, draw: random.Random) -> str:
         return draw.choices(self.users, self._weights)[0]
@@ -338,17 +341,19 @@ class Writer(Client):
     async def _move(self, user: str) -> None:
         task, other = self._some(user, match=0.2), self._some(user)
         if task and other and task["id"] != other["id"]:
-            anchor = {
-                self.draw.choice(["after", "before"]): self.draw.choice([other["id"], other["id"], None])
-            }
-            answer = await self.write(
-                user, "POST", f"/tasks/{task['id']}/move", {"op": "move", **anchor, **task}
-            )
-            await self._refresh(user, answer, task["id"])
+            anchor = self.draw.choice([other["id"], other["id"], None])
+            await self._put_beside(user, task, {self.draw.choice(["after", "before"]): anchor})
+
+    async def _put_beside(self, user: str, task: dict[str, Any], anchor: Mapping[str, str | None]) -> None:
+        operation = {"op": "move", **anchor, **task}
+        answer = await self.write(user, "POST", f"/tasks/{task['id']}/move", operation)
+        await self._refresh(user, answer, task["id"])
 
     async def _rearrange(self, user: str) -> None:
-        """Several put tasks elsewhere at once; then one looks where they stand."""
-        await asyncio.gather(*(self._move(user) for _ in range(3)))
+        """Several are put to one place at once; then one looks where they stand."""
+        place = self.draw.choice(["after", "before"])
+        anchor, *tasks = self.draw.sample(living := list(self.world.known[user].living), min(4, len(living)))
+        await asyncio.gather(*(self._put_beside(user, {"id": task}, {place: anchor}) for task in tasks))
         await self.list(user)
 
     async def _batch(self, user: str) -> None:

@@ -20,6 +20,8 @@ Operation: TypeAlias = Mapping[str, Any]
 #: What answers with the revision that stands, where there is nothing to do.
 MAY_ECHO = {"restore", "move"}
 
+_LOOK_BACK = 20  # revisions
+
 
 class State(NamedTuple):
     """A task as it may be. `order` is None where a move may have made room, `revision` if it is unknown."""
@@ -71,6 +73,7 @@ class _Check:
         self.purges: list[Attempt] = []
         self.moves: list[int] = []
         self.by_task: defaultdict[str, list[Effect]] = defaultdict(list)
+        self._unknown = False
         self.timelines: dict[str, list[tuple[int, Possible]]] = {}
 
     def run(self) -> None:
@@ -99,6 +102,7 @@ class _Check:
     def _settle(self) -> None:
         """Where nobody else can have taken a number, who told it took it."""
         unknown_moves = [m for ms in self.maybe.values() for m in ms if _is_move(m)]
+        self._unknown = any(self.maybe.values())
         for revision, group in self.effects.items():
             (first, *others) = group
             if not others and not self.maybe[first.task] and not unknown_moves:
@@ -285,15 +289,19 @@ class _Check:
                 self._listed(listed.revision, task, timeline, there.get(task))
 
     def _stands_where_it_was_put(self, listed: Listed) -> None:
-        for effect in self.effects.get(listed.revision, []):
-            if not (_is_move(effect) and effect.sure):
-                continue
-            ids = [None, *(task["id"] for task in listed.tasks), None]
-            side = "after" if "after" in effect.operation else "before"
-            anchor = effect.operation[side]
-            step = -1 if side == "after" else 1
-            if anchor in ids and ids[ids.index(effect.task) + step] != anchor:
-                self.wrong("list", f"{effect.attempt}, and then the list is {ids}")
+        """The last that was moved is next to its anchor, as long as nothing else is put anywhere."""
+        ids = [None, *(task["id"] for task in listed.tasks), None]
+        oldest = max(0, listed.revision - _LOOK_BACK)
+        for revision in range(listed.revision, oldest, -1):
+            effects = self.effects.get(revision, [])
+            moves = [effect for effect in effects if _is_move(effect) and effect.sure]
+            for move in moves:
+                side, step = ("after", -1) if "after" in move.operation else ("before", 1)
+                anchor = move.operation[side]
+                if move.task in ids and anchor in ids and ids[ids.index(move.task) + step] != anchor:
+                    self.wrong("list", f"{move.attempt}, and at {listed.revision} the list is {ids}")
+            if moves or self._unknown or not all(_keeps_the_order(effect) for effect in effects):
+                return
 
     def _listed(
         self, revision: int, task: str, timeline: Sequence[tuple[int, Possible]], found: Content | None
@@ -466,6 +474,12 @@ class _Task:
             self.user.wrong(
                 "end", f"{self.task} is {told} at {revision}, not {sorted({str(s) for s, _ in possible})[:3]}"
             )
+
+
+def _keeps_the_order(effect: Effect) -> bool:
+    return effect.operation["op"] == "delete" or (
+        effect.operation["op"] in {"patch", "put"} and "order" not in effect.operation
+    )
 
 
 def _deletes(attempt: Attempt, task: str) -> bool:

@@ -1,8 +1,5 @@
 """Faults planted into copies of the service, each an easy mistake: the audit must catch every one.
 
-A move that does not look whether the list changed is none of them: only moves that meet within a millisecond
-show it, and test_order.py holds those together by force.
-
 Text is replaced exactly. Where it is no longer there, planting fails: the fault has to be written anew.
 """
 
@@ -204,6 +201,15 @@ _STAMPS_LEFT = Edit(
         updated_at=case(""",
 )
 
+_NOT_COMPARED = Edit(
+    "queries/order_statements.py",
+    """
+        LISTS.c.revision == select(_known.c.revision).scalar_subquery(),
+""",
+    """
+""",
+)
+
 _MARK = ".values(purged_revision=func.greatest(LISTS.c.purged_revision, newest))"
 _NO_MARK = ".values(purged_revision=func.greatest(LISTS.c.purged_revision, newest - newest))"
 
@@ -228,4 +234,5 @@ FAULTS = [
     Fault("newest revision read after the page", [_NEWEST_READ_AFTERWARDS]),
     Fault("list and its revision from two statements", [_LIST_IN_TWO]),
     Fault("move leaves the others' stamps", [_STAMPS_LEFT]),
+    Fault("move does not look whether the list changed", [_NOT_COMPARED]),
 ]
