@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from app import __version__, embedded
 from app.api.docs_page import router as docs_page
 from app.api.error_handlers import add_error_handlers
-from app.api.openapi import describe_streams_as_text
+from app.api.openapi import describe_events
 from app.api.routes import batch, changes, events, health, order, tasks, trash
 from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     for routes in (tasks, order, trash, batch, changes, events, health):
         app.include_router(routes.router)
     app.include_router(docs_page)
-    describe_streams_as_text(app)
+    describe_events(app)
     return app
 
 
