@@ -508,7 +508,8 @@ async def test_it_listens_through_a_cut_and_until_its_token_is_over(language, ne
     listening = device.ask("listen")
     await other.post("/tasks", json={"text": "heard"})
     await shows(device, ["heard"])
-    await other.post("/tasks", json={"text": "heard too"})  # the first could have been fetched before listening
+    # The first could have been fetched before it listened.
+    await other.post("/tasks", json={"text": "heard too"})
     await shows(device, ["heard", "heard too"])
     device.line.go_offline()
     await device.add("create", new_id(), text="made offline")
