@@ -30,7 +30,7 @@ from app.errors import Ending
 from app.main import close, create_app, lifespan
 from app.observability import user_hash
 from app.processes import before_signals
-from app.queries.live import Listener
+from app.queries.listener import Followed, Listener
 from app.queries.owned import Owned
 from app.queries.sessions import Sessions
 from app.queries.tasks import UserTasks
@@ -304,6 +304,15 @@ async def test_thousands_are_told_of_the_end_a_few_at_a_time(settings, user_id):
         assert await soon(asyncio.gather(*waiting)) == [None] * len(streams)
         assert {stream.ending for stream in streams} == {Ending.SHUTDOWN}
     await close(app)
+
+
+def test_a_lower_revision_is_believed_when_the_database_says_it_twice():
+    """Once, it may be an answer from before a write that was told here; twice, a backup was restored."""
+    followed = Followed()
+    followed.polled(10)
+    for revision, believed in ((4, 10), (11, 11), (4, 11), (5, 5), (6, 6)):
+        followed.polled(revision)
+        assert followed.revision == believed
 
 
 async def test_a_signal_ends_the_streams_before_the_server_hears_of_it(settings, user_id):

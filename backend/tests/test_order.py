@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from app.auth.tokens import sign
 from app.config import Settings
 from app.main import create_app
 from app.queries.order import UserOrder
+from app.queries.order_statements import MOVE
 from tests.conftest import SECRET, WAITING, ClientFor, administer
 from tests.test_tasks import NEVER, make, texts
 
@@ -754,3 +756,54 @@ async def test_users_do_not_wait_for_each_other(alice, bob, database_url):
         async with asyncio.timeout(20):
             assert (await move(bob, theirs["id"], after=None)).status_code == 200
     await holder.close()
+
+
+# With what is deleted, and whatever the planner believes
+
+
+@pytest.mark.parametrize("orders", [range(10), [0] * 10])
+async def test_a_restored_task_has_its_place_also_where_room_was_made(alice, orders):
+    made = [await make(alice, str(number), order=order) for number, order in enumerate(orders)]
+    listed = (await alice.get("/tasks")).json()["tasks"]
+    gone = listed[7]
+    await alice.delete(f"/tasks/{gone['id']}")
+    moved = await alice.post(f"/tasks/{listed[0]['id']}/move", json={"after": listed[5]["id"]})
+    beside = await alice.post(f"/tasks/{listed[1]['id']}/move", json={"after": gone["id"]})
+    assert (moved.status_code, beside.status_code) == (200, 200)
+    await alice.post(f"/tasks/{gone['id']}/restore")
+    names = [task["text"] for task in (await alice.get("/tasks")).json()["tasks"]]
+    was = [task["text"] for task in listed]
+    assert names == [*was[2:6], was[0], was[6], was[7], was[1], *was[8:]]
+    assert len(made) == len(names)
+
+
+async def test_a_deleted_task_that_made_room_keeps_its_stamp(alice, rows_of):
+    made = [await make(alice, str(number)) for number in range(5)]
+    await alice.delete(f"/tasks/{made[2]['id']}")
+    await alice.post(f"/tasks/{made[4]['id']}/move", json={"after": made[1]["id"]})
+    (row,) = [row for row in await rows_of(made[0]["user_id"]) if row["deleted_at"]]
+    assert row["revision"] == 6
+    assert [task["revision"] for task in (await alice.get("/tasks/trash")).json()["tasks"]] == [6]
+
+
+async def test_a_long_list_is_never_joined_row_by_row_with_its_window(make_database):
+    """A database that knows nothing of its tables took seconds for it, and then answered 503."""
+    url = await make_database()
+    await administer(url, "INSERT INTO task_lists (user_id, revision) VALUES ('x', 4000)")
+    await administer(
+        url,
+        "INSERT INTO tasks (user_id, id, text, created_at, updated_at, revision) "
+        "SELECT 'x', gen_random_uuid(), 'x', now(), now(), n FROM generate_series(1, 4000) n",
+    )
+    rows = await administer(url, "SELECT id FROM tasks ORDER BY id DESC")
+    values = {
+        "user_id": "x",
+        "id": rows[0]["id"],
+        "anchor": rows[2000]["id"],
+        "below": True,
+        "expected": None,
+    }
+    arguments = MOVE.arguments(values | {"now": datetime.now(UTC)})
+    plan = await administer(url, f"EXPLAIN (ANALYZE, TIMING OFF) {MOVE.sql}", *arguments)
+    removed = [int(found[1]) for line in plan if (found := re.search(r"Rows Removed by .*: (\d+)", line[0]))]
+    assert sum(removed) < 20_000

@@ -29,7 +29,7 @@ from sqlalchemy.sql import ClauseElement, operators, visitors
 from sqlmodel import SQLModel
 
 import app
-from app.database import Statement
+from app.database import _DIALECT, Statement
 from app.models import Task, TaskList
 
 TASKS = SQLModel.metadata.tables[Task.__tablename__]
@@ -57,7 +57,9 @@ def untied_tables(expression: ClauseElement) -> set[str]:
 def _tables(part: Part) -> Iterator[FromClause]:
     """The tables that a part names itself; those of a subquery or CTE are named by a part of its own."""
     if isinstance(part, Select):
-        sources = list(part.get_final_froms())
+        # As get_final_froms() does, whose compiler knows no slices of arrays.
+        compiler = _DIALECT.statement_compiler(_DIALECT, None)
+        sources = list(part._compile_state_factory(part, compiler)._get_display_froms())  # noqa: SLF001
     elif isinstance(part, Insert):
         sources = [part.table]
     else:  # PostgreSQL's UPDATE … FROM and DELETE … USING: whatever table a condition mentions

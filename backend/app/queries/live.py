@@ -11,6 +11,7 @@ from app.auth import SignIn
 from app.database import Database, Statement
 from app.errors import Ending, RateLimited
 from app.observability import where
+from app.queries.listener import Followed, Listener
 from app.queries.tables import LISTS
 
 _logger = logging.getLogger("app")
@@ -28,78 +29,13 @@ REVISIONS_OF_LISTENERS = Statement(
 )
 
 
-class Listener:
-    """One open stream. It hears of the newest revision only: who reads slowly misses those in between."""
-
-    __slots__ = ("_followed", "_heard", "_sign_in", "_waiting", "ending")
-
-    def __init__(self, followed: "_Followed", sign_in: SignIn) -> None:
-        self._followed = followed
-        self._sign_in = sign_in
-        self._waiting: asyncio.Future[None] | None = None
-        self._heard: int | None = None
-        self.ending: Ending | None = None
-
-    def start(self, current: int, heard: int | None) -> None:
-        """Begin at the revision that the user is at; one that was `heard` before is not told again."""
-        self._followed.tell(current)
-        self._heard = heard
-
-    def wake(self, ending: Ending | None = None) -> None:
-        """Let it look for a new revision, or end."""
-        self.ending = self.ending or ending
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
-
-    async def next(self) -> int | None:
-        """Return the user's revision as soon as it is another than the one heard last; None at the end.
-
-        Before anything is told the sign-in is looked at again, so nobody hears of changes after signing out.
-        """
-        while self.ending is None:
-            if self._followed.revision == self._heard and self._sign_in.seconds_left > 0:
-                await self._wait()
-                continue
-            self.ending = await self._sign_in.ending() or self.ending
-            if self.ending is None and self._followed.revision != self._heard:
-                self._heard = self._followed.revision
-                return self._heard
-        return None
-
-    async def _wait(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._waiting = loop.create_future()  # an Event has three times the size
-        end = loop.call_later(self._sign_in.seconds_left, self.wake)
-        try:
-            await self._waiting
-        finally:
-            end.cancel()
-
-
-class _Followed:
-    """A user who is listened to: the newest revision that is known here, and the open streams."""
-
-    __slots__ = ("listeners", "revision")
-
-    def __init__(self) -> None:
-        self.revision = 0
-        self.listeners: set[Listener] = set()
-
-    def tell(self, revision: int) -> None:
-        """Wake the streams; a revision that is not newer wakes none."""
-        if revision > self.revision:
-            self.revision = revision
-            for listener in self.listeners:
-                listener.wake()
-
-
 class _Here:
     """Those who are listened to in one event loop, and the task that asks for their revisions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._failing = False
-        self.followed: dict[str, _Followed] = {}
+        self.followed: dict[str, Followed] = {}
         self.poll = asyncio.create_task(self._poll(), name="poll for revisions")
 
     def end(self) -> None:
@@ -130,7 +66,7 @@ class _Here:
         self._failing = False
         for row in rows:
             if followed := self.followed.get(row["user_id"]):
-                followed.tell(row["revision"])
+                followed.polled(row["revision"])
 
 
 class Listeners:
@@ -149,7 +85,7 @@ class Listeners:
         if loop not in self._loops:
             self._loops[loop] = _Here(self._database)
         here = self._loops[loop]
-        followed = here.followed.setdefault(user_id, _Followed())
+        followed = here.followed.setdefault(user_id, Followed())
         if len(followed.listeners) >= self._per_user:
             raise RateLimited(_TOO_MANY, retry_after=_RETRY_SECONDS)
         listener = Listener(followed, sign_in)

@@ -1,12 +1,13 @@
 """The statement that moves a task: reads the list, finds new numbers, changes as few rows as gaps allow."""
 
 from sqlalchemy import (
+    ARRAY,
     CTE,
     BigInteger,
-    Boolean,
     ColumnElement,
     Integer,
-    and_,
+    Uuid,
+    any_,
     bindparam,
     case,
     cast,
@@ -21,9 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array
 
 from app.database import Statement
+from app.queries.order_line import HAS_ANCHOR, KNOWN, LINE, MOVED
 from app.queries.tables import (
-    ALIVE,
-    AS_EXPECTED,
     LISTS,
     ONE,
     SHOWN,
@@ -46,47 +46,14 @@ _SIZES = array(
     [literal_column(str(size), Integer) for size in (0, *(2**power for power in range(15)), 2**30)]
 )
 
-_ANCHOR = bindparam("anchor", type_=TASK.id.type)
-_BELOW = bindparam("below", type_=Boolean)
-
-
-def _stands_before(place: CTE, *, itself: ColumnElement[bool] | None = None) -> ColumnElement[bool]:
-    """Whether a task stands before another in display order; NULL if there is no other."""
-    newer = TASK.id > place.c.id
-    if itself is not None:
-        newer = or_(newer, and_(itself, TASK.id == place.c.id))
-    return or_(TASK.order < place.c.order, and_(TASK.order == place.c.order, newer))
-
-
-# Read before the positions are, in the same snapshot, and compared when the counter is taken.
-_known = select(LISTS.c.revision).where(LISTS.c.user_id == USER_ID).cte("known")
-_task = select(*SHOWN, AS_EXPECTED.label("as_expected")).where(ALIVE, THIS).cte("task")
-# The tombstone of a deleted task still says where it stood.
-_anchor = select(TASK.id, TASK.order).where(TASK.user_id == USER_ID, TASK.id == _ANCHOR).cte("anchor")
-_has_anchor = or_(_ANCHOR.is_(None), exists(select(ONE).select_from(_anchor)))
-
-# The list without the task. `slot` and `stood`: how many stand before where the task goes, and where it is.
-_in_order = (TASK.order, TASK.id.desc())
-_line = (
-    select(
-        func.array_agg(TASK.id).aggregate_order_by(*_in_order).label("ids"),
-        func.array_agg(TASK.order).aggregate_order_by(*_in_order).label("orders"),
-        func.count().label("size"),
-        func.count().filter(func.coalesce(_stands_before(_anchor, itself=_BELOW), ~_BELOW)).label("slot"),
-        func.count().filter(_stands_before(_task)).label("stood"),
-    )
-    .select_from(TASKS.outerjoin(_anchor, true()).outerjoin(_task, true()))
-    .where(ALIVE, ~THIS)
-    .cte("line")
-)
-_L = _line.c
+_L = LINE.c
 
 
 def _counts(most: ColumnElement[int], name: str) -> CTE:
     """Return how many rows a window may take on one side: none, powers of two, all."""
     sizes = func.unnest(_SIZES).table_valued("size", name="sizes").render_derived()
     rows = func.least(sizes.c.size, most, type_=BigInteger)
-    return select(rows.label("rows")).select_from(_line, sizes).distinct().cte(name)
+    return select(rows.label("rows")).select_from(LINE, sizes).distinct().cte(name)
 
 
 _above, _below = _counts(_L.slot, "above"), _counts(_L.size - _L.slot, "below")
@@ -99,8 +66,8 @@ _windows = (
         _L.orders[_L.slot - _above.c.rows].label("before"),
         _L.orders[_L.slot + _below.c.rows + ONE].label("after"),
     )
-    .select_from(_line, _task, _above, _below)
-    .where(_L.slot != _L.stood, _task.c.as_expected, _has_anchor)
+    .select_from(LINE, MOVED, _above, _below)
+    .where(_L.living_slot != _L.living_stood, MOVED.c.as_expected, HAS_ANCHOR)
     .cte("windows")
 )
 _W = _windows.c
@@ -133,7 +100,7 @@ _counter = (
     update(LISTS)
     .where(
         LISTS.c.user_id == USER_ID,
-        LISTS.c.revision == select(_known.c.revision).scalar_subquery(),
+        LISTS.c.revision == select(KNOWN.c.revision).scalar_subquery(),
         exists(select(ONE).select_from(_chosen)),
     )
     .values(revision=LISTS.c.revision + ONE)
@@ -141,30 +108,31 @@ _counter = (
     .cte("list")
 )
 
-# The task comes last in this array, and goes behind the rows of its window that are above the slot.
-_ids = func.unnest(func.array_append(_L.ids, bindparam("id", type_=TASK.id.type)))
-_each = _ids.table_valued("id", with_ordinality="place", name="each").render_derived()
-_place = _each.c.place - _L.slot + _C.above
-_rank = case((_each.c.place > _L.size, _C.above + ONE), (_each.c.place > _L.slot, _place + ONE), else_=_place)
-_numbers = (
-    select(_each.c.id, cast(_C.low + (_C.high - _C.low) * _rank // (_C.rows + ONE), Integer).label("order"))
-    .select_from(_line, _chosen, _each)
-    .where(or_(_each.c.place > _L.size, and_(_place > ZERO, _place < _C.rows)))
-    .cte("numbers")
+# The window's rows in their new order. An array and no rows: however many PostgreSQL takes them for, it never
+# joins each row of the list with each of the window.
+_above_slot = _L.ids[_L.slot - _C.above + ONE : _L.slot]
+_below_slot = _L.ids[_L.slot + ONE : _L.slot + _C.below]
+_window_ids = func.array_cat(
+    func.array_append(_above_slot, bindparam("id", type_=TASK.id.type)), _below_slot, type_=ARRAY(Uuid())
 )
+_placed = select(_C.low, _C.high, _C.rows, _window_ids.label("ids")).select_from(LINE, _chosen).cte("placed")
+_P = _placed.c
+_rank = cast(func.array_position(_P.ids, TASK.id), BigInteger)
+_number = cast(_P.low + (_P.high - _P.low) * _rank // (_P.rows + ONE), Integer)
 
 _changed = (
     update(TASKS)
     .where(
-        ALIVE,
+        TASK.user_id == USER_ID,
         TASK.user_id == _counter.c.user_id,
-        TASK.id == _numbers.c.id,
-        or_(TASK.order != _numbers.c.order, THIS),
+        TASK.id == any_(_P.ids),
+        or_(TASK.order != _number, THIS),
     )
-    # What was re-spaced stands where it stood; only its number is another.
+    # What was re-spaced stands where it stood; only its number is another. What is deleted keeps its place
+    # among the others too, and its stamp, which is that of the deletion.
     .values(
-        order=_numbers.c.order,
-        revision=_counter.c.revision,
+        order=_number,
+        revision=case((TASK.deleted_at.is_(None), _counter.c.revision), else_=TASK.revision),
         updated_at=case((THIS, UPDATED_AT), else_=TASK.updated_at),
     )
     .returning(TASK.id, TASK.order, TASK.revision, TASK.updated_at)
@@ -172,18 +140,18 @@ _changed = (
 )
 _touched = select(func.count()).select_from(_changed).scalar_subquery()
 
-_shown = {column.name: _task.c[column.name] for column in SHOWN} | {
-    "revision": func.coalesce(_changed.c.revision, _task.c.revision, ZERO).label("revision"),
-    "order": func.coalesce(_changed.c.order, _task.c.order).label("order"),
-    "updated_at": func.coalesce(_changed.c.updated_at, _task.c.updated_at).label("updated_at"),
+_shown = {column.name: MOVED.c[column.name] for column in SHOWN} | {
+    "revision": func.coalesce(_changed.c.revision, MOVED.c.revision, ZERO).label("revision"),
+    "order": func.coalesce(_changed.c.order, MOVED.c.order).label("order"),
+    "updated_at": func.coalesce(_changed.c.updated_at, MOVED.c.updated_at).label("updated_at"),
 }
 #: One row, whatever comes: the task as it is now (none: revision 0 and nulls), and what became of the move.
 MOVE = Statement(
     select(
         *_shown.values(),
-        _task.c.as_expected,
-        _has_anchor.label("has_anchor"),
-        or_(_changed.c.id.is_not(None), _L.slot == _L.stood).label("done"),
+        MOVED.c.as_expected,
+        HAS_ANCHOR.label("has_anchor"),
+        or_(_changed.c.id.is_not(None), _L.living_slot == _L.living_stood).label("done"),
         _touched.label("touched"),
-    ).select_from(_line.outerjoin(_task, true()).outerjoin(_changed, _changed.c.id == _task.c.id))
+    ).select_from(LINE.outerjoin(MOVED, true()).outerjoin(_changed, _changed.c.id == MOVED.c.id))
 )

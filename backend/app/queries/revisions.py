@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from app.database import Statement
 from app.errors import Ending
-from app.queries.live import Listener
+from app.queries.listener import Listener
 from app.queries.owned import Owned
 from app.queries.tables import LISTS, USER_ID, ZERO
 
