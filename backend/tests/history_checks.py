@@ -512,7 +512,8 @@ def _applied(effect: Effect, state: State | None, revision: int | None) -> State
         return None
     match op:
         case "delete":
-            changes: dict[str, Any] = {"alive": False}
+            # A move makes room among deleted tasks too, without a stamp: they keep their place, not the number.
+            changes: dict[str, Any] = {"alive": False, "order": None}
         case "restore" if state.alive and not effect.attempt.batch:
             return None  # takes no number, and only tells the one that stands
         case "restore":

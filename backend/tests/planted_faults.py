@@ -194,7 +194,7 @@ _LIST_IN_TWO = Edit(
 _STAMPS_LEFT = Edit(
     "queries/order_statements.py",
     """
-        revision=_counter.c.revision,
+        revision=case((TASK.deleted_at.is_(None), _counter.c.revision), else_=TASK.revision),
         updated_at=case(""",
     """
         revision=case((THIS, _counter.c.revision), else_=TASK.revision),
@@ -204,7 +204,7 @@ _STAMPS_LEFT = Edit(
 _NOT_COMPARED = Edit(
     "queries/order_statements.py",
     """
-        LISTS.c.revision == select(_known.c.revision).scalar_subquery(),
+        LISTS.c.revision == select(KNOWN.c.revision).scalar_subquery(),
 """,
     """
 """,
