@@ -512,7 +512,7 @@ def _applied(effect: Effect, state: State | None, revision: int | None) -> State
         return None
     match op:
         case "delete":
-            # A move makes room among deleted tasks too, without a stamp: they keep their place, not the number.
+            # A move makes room among deleted tasks too, without a stamp: the place stays, not the number.
             changes: dict[str, Any] = {"alive": False, "order": None}
         case "restore" if state.alive and not effect.attempt.batch:
             return None  # takes no number, and only tells the one that stands
