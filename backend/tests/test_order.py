@@ -475,10 +475,7 @@ async def test_where_no_window_has_room_to_spare_a_bare_fit_is_taken(line):
     ids = await line.fill([*range(33_000), *range(33_001, 66_002)])
     assert await line.move(ids[-1], "after", ids[32_998]) == 2
     assert (await line.orders())[32_997:33_003] == [32_997, 32_998, 32_999, 33_000, 33_001, 33_002]
-    model = moved(ids, ids[-1], "after", ids[32_998])
-    assert await line.ids() == model
-    assert await line.move(ids[-2], "after", ids[32_000]) == 32_002
-    assert await line.ids() == moved(model, ids[-2], "after", ids[32_000])
+    assert await line.ids() == moved(ids, ids[-1], "after", ids[32_998])
 
 
 async def test_a_random_move_in_a_spaced_list_touches_one_row(line):
