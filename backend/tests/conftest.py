@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from app.auth.tokens import sign
 from app.config import Settings
 from app.embedded import embedded_postgres
-from app.main import create_app
+from app.main import close, create_app
 from app.migrations import migrate
 
 #: A test database has to survive nothing.
@@ -111,7 +111,7 @@ def client_for(app: FastAPI) -> ClientFor:
     return open_client
 
 
-WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+_WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 @asynccontextmanager
@@ -133,7 +133,7 @@ async def held_up(database_url: str, user_id: str, writers: int) -> AsyncIterato
 async def until_waiting(database_url: str, writers: int = 1) -> None:
     """Return when so many wait for a lock."""
     async with asyncio.timeout(20):
-        while len(await administer(database_url, WAITING)) < writers:  # noqa: ASYNC110 - no event for it
+        while len(await administer(database_url, _WAITING)) < writers:  # noqa: ASYNC110 - no event for it
             await asyncio.sleep(0.02)
 
 
@@ -149,6 +149,15 @@ async def bob(client_for: ClientFor) -> AsyncIterator[httpx.AsyncClient]:
     """Another one."""
     async with client_for(f"bob-{uuid.uuid4()}") as client:
         yield client
+
+
+@pytest.fixture
+async def strict(settings: Settings, client_for: ClientFor) -> AsyncIterator[httpx.AsyncClient]:
+    """A signed-in user of a service that wants If-Match."""
+    app = create_app(settings.model_copy(update={"require_if_match": True}))
+    async with client_for(f"alice-{uuid.uuid4()}", app) as client:
+        yield client
+    await close(app)
 
 
 @pytest.fixture

@@ -3,16 +3,13 @@
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2 as httpx
 import pytest
 
-from app.config import Settings
-from app.main import close, create_app
 from tests import test_tasks
-from tests.conftest import ClientFor, held_up, until_waiting
+from tests.conftest import held_up, until_waiting
 from tests.test_tasks import make
 
 NEVER = str(test_tasks.NEVER)
@@ -426,14 +423,6 @@ async def test_batches_are_on_the_callers_own_tasks(alice, bob):
     (mine,) = await done(alice, {"op": "create", "id": theirs["id"], "text": "alice's"})
     assert mine
     assert (await bob.get(f"/tasks/{theirs['id']}")).json() == theirs
-
-
-@pytest.fixture
-async def strict(settings: Settings, client_for: ClientFor) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(settings.model_copy(update={"require_if_match": True}))
-    async with client_for(f"alice-{uuid.uuid4()}", app) as client:
-        yield client
-    await close(app)
 
 
 async def test_where_if_match_is_required_each_first_operation_on_a_task_has_it(strict):

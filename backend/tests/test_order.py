@@ -26,7 +26,7 @@ from app.config import Settings
 from app.main import create_app
 from app.queries.order import UserOrder
 from app.queries.order_statements import MOVE
-from tests.conftest import SECRET, WAITING, ClientFor, administer
+from tests.conftest import SECRET, ClientFor, administer, until_waiting
 from tests.test_tasks import NEVER, make, texts
 
 STEP = 2**16
@@ -666,9 +666,7 @@ async def held(
             await holder.execute("UPDATE task_lists SET revision = revision + 1 WHERE user_id = $1", user_id)
             await holder.execute(change)
             tasks = [asyncio.ensure_future(each) for each in racing()]
-            async with asyncio.timeout(20):
-                while len(await administer(database_url, WAITING)) < len(tasks):  # noqa: ASYNC110 - no event for it
-                    await asyncio.sleep(0.02)
+            await until_waiting(database_url, len(tasks))
     finally:
         await holder.close()
     return await asyncio.gather(*tasks, return_exceptions=True)

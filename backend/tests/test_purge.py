@@ -27,11 +27,11 @@ from app.embedded import embedded_postgres
 from app.main import close, create_app, lifespan
 from app.purging import KEY_RETENTION_DAYS, Rhythm, prepared, purged_daily
 from app.queries.purge import DUE_COUNT, DUE_USERS, Purge, Purged
-from tests.conftest import FAST, SECRET, ClientFor, MakeDatabase, administer
+from tests.conftest import FAST, SECRET, ClientFor, MakeDatabase, administer, until_waiting
 from tests.servers import BIN, Commands, processes_of
 from tests.test_cli import NOWHERE, refusal
 from tests.test_tasks import make
-from tests.test_trash import DELETE, RESTORE, all_wait, held, in_trash, trashed
+from tests.test_trash import DELETE, RESTORE, held, in_trash, trashed
 
 AGE = "UPDATE tasks SET deleted_at = $2 WHERE user_id = $1 AND deleted_at IS NOT NULL AND text LIKE $3"
 ADD_TASK = """
@@ -316,7 +316,7 @@ async def test_what_was_restored_while_the_purge_waited_stays(world, alice):
     await world.age("alice", 31)
     async with held(world.url, "alice") as holder:
         purge = asyncio.create_task(world.purge())
-        await all_wait(world.url)
+        await until_waiting(world.url)
         await holder.execute(RESTORE, "alice", task["id"])
         await holder.execute(RESTORE, "alice", again["id"])
         await holder.execute(DELETE, "alice", again["id"])
@@ -331,7 +331,7 @@ async def test_a_full_batch_that_another_removed_is_not_the_end(world):
     user_id = await world.add_user(5)
     async with held(world.url, user_id) as holder:
         purge = asyncio.create_task(world.purge(batch=2))
-        await all_wait(world.url)
+        await until_waiting(world.url)
         await holder.execute("DELETE FROM tasks WHERE user_id = $1 AND revision <= 2", user_id)
     assert await purge == Purged(tasks=3)
 
@@ -543,7 +543,7 @@ async def test_the_end_does_not_wait_for_a_purge_that_is_under_way(world, clock)
             asyncio.timeout(20),
             purged_daily(world.url, world.settings, world.app.state.database, rhythm(clock, first=0)),
         ):
-            await all_wait(world.url)
+            await until_waiting(world.url)
         assert asyncio.all_tasks() <= others
         assert await world.tombstones() == [1]
     assert await world.purge() == Purged(tasks=1)

@@ -15,7 +15,7 @@ import pytest
 
 from app.config import Settings
 from app.main import close, create_app
-from tests.conftest import WAITING, ClientFor, administer
+from tests.conftest import ClientFor, administer, until_waiting
 from tests.test_isolation import comparable
 from tests.test_tasks import NEVER, make, texts
 
@@ -59,12 +59,6 @@ async def held(database_url: str, user_id: str) -> AsyncIterator[asyncpg.Connect
             yield holder
     finally:
         await holder.close()
-
-
-async def all_wait(database_url: str, count: int = 1) -> None:
-    async with asyncio.timeout(20):
-        while len(await administer(database_url, WAITING)) < count:  # noqa: ASYNC110 - no event for it
-            await asyncio.sleep(0.02)
 
 
 RESTORE = """
@@ -376,7 +370,7 @@ async def test_what_was_restored_while_the_removal_waited_stays(alice, database_
     task = await trashed(alice)
     async with held(database_url, task["user_id"]) as holder:
         removal = asyncio.create_task(alice.delete(way.format(**task)))
-        await all_wait(database_url)
+        await until_waiting(database_url)
         await holder.execute(RESTORE, task["user_id"], task["id"])
     assert (await removal).status_code == (404 if "{" in way else 204)
     assert (await alice.get(f"/tasks/{task['id']}")).status_code == 200
@@ -390,7 +384,7 @@ async def test_what_was_deleted_while_the_removal_waited_is_not_removed_below_th
     task, other = await trashed(alice), await make(alice, "other")
     async with held(database_url, task["user_id"]) as holder:
         removal = asyncio.create_task(alice.delete(way.format(**task)))
-        await all_wait(database_url)
+        await until_waiting(database_url)
         await holder.execute(RESTORE, task["user_id"], task["id"])
         await holder.execute(DELETE, task["user_id"], task["id"])
         await holder.execute(DELETE, task["user_id"], other["id"])

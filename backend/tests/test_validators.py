@@ -2,18 +2,13 @@
 
 import asyncio
 import re
-import uuid
-from collections.abc import AsyncIterator
 
-import httpx2 as httpx
 import pytest
 
 from app.api.entity_tags import Condition, condition
-from app.config import Settings
 from app.errors import BadRequest
-from app.main import close, create_app
 from app.queries.task_statements import LIST
-from tests.conftest import ClientFor, administer
+from tests.conftest import administer
 from tests.test_tasks import NEVER, make
 
 # Reading the headers
@@ -215,14 +210,6 @@ async def test_of_a_racing_delete_and_change_of_one_state_one_is_made(alice):
             alice.delete(path, headers=known), alice.patch(path, json={"text": "x"}, headers=known)
         )
         assert (deleted.status_code, patched.status_code) in {(204, 404), (412, 200)}, task
-
-
-@pytest.fixture
-async def strict(settings: Settings, client_for: ClientFor) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(settings.model_copy(update={"require_if_match": True}))
-    async with client_for(f"alice-{uuid.uuid4()}", app) as client:
-        yield client
-    await close(app)
 
 
 @pytest.mark.parametrize(("method", "body"), WRITES)

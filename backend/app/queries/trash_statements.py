@@ -36,7 +36,7 @@ from app.queries.tables import (
 DUE = TASK.deleted_at < bindparam("deleted_before", type_=TASK.deleted_at.type)
 FORGOTTEN = KEYS.c.created_at < bindparam("answered_before", type_=KEYS.c.created_at.type)
 
-# A row in the trash is never changed, so its revision is that of its deletion.
+# A row in the trash keeps its stamp, which is that of its deletion, also when a move makes room there.
 ALL = Statement(select(*SHOWN, TASK.deleted_at).where(TRASHED).order_by(TASK.revision.desc()))
 
 RESTORE = Statement(change(TRASHED, THIS, AS_EXPECTED, deleted_at=null()).returning(*SHOWN))
