@@ -3,9 +3,10 @@
     .venv/bin/python -m tests.hot_path postgresql://...     # an empty, migrated database; prints JSON
 
 A step is a line of Python that was executed, or a call of a Python or C function, of the service and of all
-libraries under it, from the bytes that uvicorn gets to the line in the log. Bytecode would be finer, but differs
-from one version of Python to the next; steps hardly do. What C does within one call (the driver, orjson, the
-parser) is one step: such a cost shows in the bench. Blocks and rows are what PostgreSQL touches of our tables.
+libraries under it, from the bytes that uvicorn gets to the line in the log. Bytecode would be finer, but is
+not the same from one version of Python to the next; steps hardly differ. What C does within one call (the
+driver, orjson, the parser) is one step: that shows in the bench. Blocks and rows are what PostgreSQL touches
+of our tables and indexes.
 """
 
 import gc
