@@ -77,19 +77,21 @@ def is_asked(target: Target, work: Work) -> bool:
 def warm_up(targets: Sequence[Target], works: Sequence[Work]) -> None:
     """Let everybody open its connections, prepare its statements and compile what it compiles."""
     for target, work, count in visits(targets, works, [max(CONNECTIONS)], 0):
-        measure(target, [(work, count)], _WARM_SECONDS)
+        measure_one(target, work, count, _WARM_SECONDS)
+
+
+def measure_one(target: Target, work: Work, connections: int, seconds: float = SECONDS) -> Cost:
+    """Run one kind of work; raises LoadError when a request failed: what fails costs something else."""
+    (cost,) = measure(target, [(work, connections)], seconds)
+    if cost.run.failed:
+        raise LoadError(f"{target.name}, {work.title}: {cost.run.failed} of {cost.run.completed} failed")
+    return cost
 
 
 def measure(target: Target, parts: Sequence[tuple[Work, int]], seconds: float = SECONDS) -> list[Cost]:
-    """Run kinds of work at the same time, each with its own connections; all of them cost the same then.
-
-    Raises LoadError when a request failed.
-    """
+    """Run kinds of work at the same time, each with its own connections; all of them cost the same then."""
     try:
         return _measure(target, parts, seconds)
-    except LoadError as error:
-        names = " and ".join(work.title for work, _ in parts)
-        raise LoadError(f"{target.name}, {names}: {error}") from None
     finally:
         if any(work.writes for work, _ in parts):
             tidy(target.database_url)

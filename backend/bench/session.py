@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bench.matrix import Cell, Cost, Target, measure, rotated, visits
+from bench.matrix import Cell, Cost, Target, measure, measure_one, rotated, visits
 from bench.progress import Progress
 from bench.work import READS, WRITES, Work
 
@@ -34,7 +34,7 @@ class Session:
             for target, work, count in visits(self.targets, works, connections, number):
                 what = f"{work.title}, {count} connections, {target.name}"
                 self.progress.step(f"round {number + 1} of {rounds}", what)
-                (cost,) = measure(target, [(work, count)])
+                cost = measure_one(target, work, count)
                 self.measured.cells[Cell(target.name, work.name, count)].append(cost)
 
     def run_mixed(self, rounds: int) -> None:
