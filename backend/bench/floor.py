@@ -16,7 +16,7 @@ import asyncpg
 from app.database import Statement
 from app.embedded.cluster import command_line
 from app.queries.create_statements import ADD
-from app.queries.task_statements import GET, LIST, SET
+from app.queries.task_statements import GET, LIST
 from bench.cpu import cpu_seconds
 from bench.data import LARGE, SMALL, WRITERS, rows_of
 from bench.subjects.processes import tree
@@ -24,7 +24,6 @@ from bench.tables import tidy
 
 CLIENTS = 10  # as many as the service has connections
 _SECONDS = 1  # pgbench knows whole ones only
-_USERS = 100  # a script for each, so that clients seldom wait for each other; pgbench takes 128
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -87,23 +86,29 @@ def literal(value: object) -> str:
 
 
 async def _scripts(database_url: str) -> Mapping[str, Sequence[str]]:
+    """Write one script for each kind of work; for single tasks one for each task."""
     connection = await asyncpg.connect(database_url)
-    found = await connection.fetch("SELECT user_id, revision FROM task_lists WHERE user_id = ANY($1)", LARGE)
+    revision = await connection.fetchval("SELECT revision FROM task_lists WHERE user_id = $1", LARGE[0])
     await connection.close()
-    users = SMALL[:_USERS]
-    tasks = {user: rows_of(user)[0].id for user in users}
-    changed: dict[str, Any] = {"expected": None, "text": None, "order": None, "completed": True, "now": _NOW}
     new: dict[str, Any] = {"text": "Buy milk and two loaves of bread", "completed": False, "order": 0}
     new |= {"created_at": _NOW, "updated_at": _NOW, "completed_at": None}
     new["id"] = Expression("gen_random_uuid()")
     return {
-        "list_20": [script(LIST, user_id=user, known=[], wanted=True) for user in users],
-        "list_1000": [script(LIST, user_id=user, known=[], wanted=True) for user in LARGE],
-        "unchanged": [script(LIST, user_id=u, known=[revision], wanted=True) for u, revision in found],
-        "get": [script(GET, user_id=user, id=task) for user, task in tasks.items()],
-        "create": [script(ADD, user_id=user, **new) for user in WRITERS],
-        "patch": [script(SET, user_id=user, id=task, **changed) for user, task in tasks.items()],
+        "list_20": [_of_clients(SMALL, LIST, known=[], wanted=True)],
+        "list_1000": [_of_clients(LARGE, LIST, known=[], wanted=True)],
+        "unchanged": [_of_clients(LARGE, LIST, known=[revision], wanted=True)],
+        "get": [script(GET, user_id=user, id=rows_of(user)[0].id) for user in SMALL[:CLIENTS]],
+        "create": [_of_clients(WRITERS, ADD, **new)],
     }
+
+
+def _of_clients(users: Sequence[str], statement: Statement, **values: Any) -> str:
+    """Let each client be some of these users, so that none waits for another; their names end in a number."""
+    name = Expression(f"('{users[0][:-3]}' || lpad(:number::text, 3, '0'))")
+    each = len(users) // CLIENTS
+    return f"\\set number :client_id * {each} + random(0, {each - 1})\n" + script(
+        statement, user_id=name, **values
+    )
 
 
 def _run(work: str, scripts: Sequence[str], database_url: str, postmaster: int) -> Floor:
