@@ -3,24 +3,32 @@
 import argparse
 from collections.abc import Callable, Collection
 
-from bench.matrix import CONNECTIONS, Target, visits, warm_up
-from bench.progress import Progress
+from bench.figures import table
+from bench.matrix import CONNECTIONS
 from bench.report import costs_table, mixed_table, speeds_table
 from bench.served import database_server, served
-from bench.session import Session
+from bench.session import Measured
 from bench.subjects import SUBJECTS
+from bench.whole import in_part, in_whole
 from bench.work import WORKS
 
-ROUNDS, MIXED_ROUNDS = 4, 3
+ROUNDS = 4
 
 
 def main() -> None:
+    """Measure what was asked for; only a run of everything is kept."""
     given = _arguments()
     with database_server() as (url, postmaster), served(given.subjects, url, postmaster) as targets:
-        print(_part(given, targets))
+        if vars(given) == vars(_arguments([])):
+            measured, figures = in_whole(targets, ROUNDS)
+        else:
+            works = [WORKS[name] for name in given.only if name in WORKS]
+            mixed_rounds = given.rounds if "mixed" in given.only else 0
+            measured, figures = in_part(targets, works, given.connections, given.rounds, mixed_rounds)
+    print(_tables(measured), table(figures), sep="\n\n")
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(typed: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", type=_names([*WORKS, "mixed"]), default=[*WORKS, "mixed"])
     parser.add_argument("--subjects", type=_names(SUBJECTS), default=[*SUBJECTS])
@@ -28,7 +36,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--connections", type=lambda text: [*map(int, text.split(","))], default=[*CONNECTIONS]
     )
-    return parser.parse_args()
+    return parser.parse_args(typed)
 
 
 def _names(known: Collection[str]) -> Callable[[str], list[str]]:
@@ -41,17 +49,7 @@ def _names(known: Collection[str]) -> Callable[[str], list[str]]:
     return read
 
 
-def _part(given: argparse.Namespace, targets: list[Target]) -> str:
-    """Measure what was asked for and show it; nothing is kept."""
-    works, mixed = [WORKS[name] for name in given.only if name in WORKS], "mixed" in given.only
-    steps = len([*visits(targets, works, given.connections, 0)]) + len(targets) * mixed
-    session = Session(targets, Progress(given.rounds * steps))
-    warm_up(targets, works)
-    session.run_cells(works, given.connections, given.rounds)
-    if mixed:
-        session.run_mixed(given.rounds)
-    session.progress.end()
-    measured = session.measured
+def _tables(measured: Measured) -> str:
     return "\n\n".join((costs_table(measured), speeds_table(measured), mixed_table(measured)))
 
 

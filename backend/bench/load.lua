@@ -1,4 +1,4 @@
--- Sends the requests of a file, in their order, for some seconds: wrk -s load.lua URL -- FILE CONNECTIONS SECONDS CYCLE
+-- Sends the requests of a file, in their order, for some seconds: wrk -s load.lua URL -- FILE SECONDS CYCLE
 -- What was begun is waited for, so that the requests that are counted are all that the server worked on.
 
 local ffi = require("ffi")
@@ -10,8 +10,8 @@ ffi.cdef [[
 ]]
 local MONOTONIC, SIGINT, FOREVER = 1, 2, 1000000000
 
-local requests, connections, seconds, cycle
-local moment, asked, waiting = ffi.new("moment"), 0, 0
+local requests, seconds, cycle
+local moment, asked, answered, over = ffi.new("moment"), 0, 0, false
 sent, began, ended = 0, 0, 0 -- global, so that done() can get them
 
 local function now()
@@ -24,12 +24,25 @@ function init(arguments)
   for raw in io.open(arguments[1], "rb"):read("*a"):gmatch("%Z+") do
     requests[#requests + 1] = raw
   end
-  connections, seconds, cycle = tonumber(arguments[2]), tonumber(arguments[3]), arguments[4] == "cycle"
+  seconds, cycle = tonumber(arguments[2]), arguments[3] == "cycle"
 end
 
 function request() -- wrk asks for one more at first, which it looks at and does not send
   asked = asked + 1
   return requests[(asked - 2) % #requests + 1]
+end
+
+local function end_when_all_is_answered()
+  if over and answered == sent then
+    ended = now()
+    ffi.C.kill(ffi.C.getpid(), SIGINT) -- wakes wrk, which sleeps for its whole duration
+    wrk.thread:stop()
+  end
+end
+
+function response()
+  answered = answered + 1
+  end_when_all_is_answered()
 end
 
 function delay() -- each connection asks before each request how long it waits, in milliseconds
@@ -39,12 +52,8 @@ function delay() -- each connection asks before each request how long it waits, 
     sent = sent + 1
     return 0
   end
-  waiting = waiting + 1
-  if waiting == connections then
-    ended = at
-    ffi.C.kill(ffi.C.getpid(), SIGINT) -- wakes wrk, which sleeps for its whole duration
-    wrk.thread:stop()
-  end
+  over = true
+  end_when_all_is_answered()
   return FOREVER
 end
 

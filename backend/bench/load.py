@@ -63,7 +63,7 @@ class Load:
         self._file = Path(self._folder.name, "requests")
         most = round(seconds) + _LONGEST_SECONDS
         wrk = ["wrk", "-t1", f"-c{connections}", f"-d{most}s", f"--timeout={most}s", "-s", str(SCRIPT), url]
-        told = [self._file, connections, seconds, "once" if once else "cycle"]
+        told = [self._file, seconds, "once" if once else "cycle"]
         self._command = [*wrk, "--", *map(str, told)]
 
     def __enter__(self) -> Self:

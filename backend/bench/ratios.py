@@ -16,7 +16,7 @@ _BOUNDS = {
 _TITLES = {"textbook": "the textbook", "fastify": "Fastify"}
 _UNCHANGED = 1.5
 _READ_P95, _WRITE_P95, _TAIL = 60, 90, 3
-_OF_CEILING = 1 / 2
+_OF_CEILING = 2 / 3
 
 
 def figures(measured: Measured, ceiling: Sequence[float]) -> list[Figure]:
