@@ -43,7 +43,7 @@ def trivial_server() -> Iterator[str]:
 
 
 def ceiling(connections: int, rounds: int) -> list[float]:
-    """Measure how many requests wrk makes in a second, with the script and the tokens that it uses elsewhere."""
+    """Measure how many requests wrk makes in a second, with the requests that it sends elsewhere."""
     requests = WORKS["list_20"].requests("", [])
     with trivial_server() as url:
         return [

@@ -11,8 +11,8 @@ ffi.cdef [[
 local MONOTONIC, SIGINT, FOREVER = 1, 2, 1000000000
 
 local requests, seconds, cycle
-local moment, asked, answered, over = ffi.new("moment"), 0, 0, false
-sent, began, ended = 0, 0, 0 -- global, so that done() can get them
+local moment, allowed, answered, over = ffi.new("moment"), 0, 0, false
+sent, began, ended = -1, 0, 0 -- global, so that done() can get them; wrk asks for one more, which it only looks at
 
 local function now()
   ffi.C.clock_gettime(MONOTONIC, moment)
@@ -27,13 +27,13 @@ function init(arguments)
   seconds, cycle = tonumber(arguments[2]), arguments[3] == "cycle"
 end
 
-function request() -- wrk asks for one more at first, which it looks at and does not send
-  asked = asked + 1
-  return requests[(asked - 2) % #requests + 1]
+function request() -- also in place of one whose connection broke: then more are sent than answered
+  sent = sent + 1
+  return requests[(sent - 1) % #requests + 1]
 end
 
 local function end_when_all_is_answered()
-  if over and answered == sent then
+  if over and answered >= allowed then
     ended = now()
     ffi.C.kill(ffi.C.getpid(), SIGINT) -- wakes wrk, which sleeps for its whole duration
     wrk.thread:stop()
@@ -48,8 +48,8 @@ end
 function delay() -- each connection asks before each request how long it waits, in milliseconds
   local at = now()
   if began == 0 then began = at end
-  if at - began < seconds and (cycle or sent < #requests) then
-    sent = sent + 1
+  if at - began < seconds and (cycle or allowed < #requests) then
+    allowed = allowed + 1
     return 0
   end
   over = true
@@ -71,7 +71,6 @@ function done(summary, latency)
     seconds = thread:get("ended") - thread:get("began"),
     bytes = summary.bytes,
     refused = errors.status,
-    broken = errors.connect + errors.read + errors.write,
     late = errors.timeout,
     p50 = latency:percentile(50) / 1000,
     p95 = latency:percentile(95) / 1000,

@@ -45,7 +45,7 @@ class Run:
             raise LoadError(f"wrk gave no result: {output[-500:]}")
         found = json.loads(results[0].removeprefix(_MARK))
         sent, completed, size = (round(found.pop(name)) for name in ("sent", "completed", "bytes"))
-        failed = sum(round(found.pop(name)) for name in ("refused", "broken", "late")) + abs(sent - completed)
+        failed = sum(round(found.pop(name)) for name in ("refused", "late")) + sent - completed
         if not completed:
             raise LoadError("no request was answered")
         return cls(completed=completed, bytes=size, failed=failed, generator_cpu=generator_cpu, **found)

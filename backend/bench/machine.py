@@ -6,30 +6,19 @@ import platform
 import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from app.embedded.cluster import command_line
 from bench.subjects.node import FOLDER
 
-_PACKAGES = [
-    "fastapi",
-    "starlette",
-    "uvicorn",
-    "uvloop",
-    "asyncpg",
-    "sqlmodel",
-    "sqlalchemy",
-    "pydantic",
-    "orjson",
-    "pyjwt",
-    "litestar",
-    "advanced-alchemy",
-    "django",
-    "django-ninja",
-    "gunicorn",
-    "psycopg",
-]
+_PACKAGES = {
+    "ours": ["fastapi", "starlette", "uvicorn", "uvloop", "asyncpg", "pydantic", "orjson", "pyjwt"],
+    "textbook": ["sqlmodel", "sqlalchemy"],
+    "litestar": ["litestar", "advanced-alchemy"],
+    "ninja": ["django", "django-ninja", "gunicorn", "psycopg"],
+}
 
 
 def facts() -> dict[str, Any]:
@@ -39,8 +28,8 @@ def facts() -> dict[str, Any]:
         "processor": _processor(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "postgres": _told(command_line("postgres", Path("/"))[-1], "--version"),
-        "node": _told("node", "--version"),
+        "postgres": _told(command_line("postgres", Path("/"))[-1], "--version").split()[-1],
+        "node": _told("node", "--version").removeprefix("v"),
         "wrk": _told("wrk", "-v").split(" [")[0],
         "packages": dict(sorted((_python_packages() | _node_packages()).items())),
     }
@@ -65,7 +54,7 @@ def _told(program: str, option: str) -> str:
 
 def _python_packages() -> dict[str, str]:
     found = {}
-    for name in _PACKAGES:
+    for name in chain.from_iterable(_PACKAGES.values()):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -13,8 +13,9 @@ from bench.work import WORKS
 
 _INK, _PALE, _GRID = "#22272e", "#6b7280", "#e5e7eb"
 _OURS, _OTHERS, _DATABASE = "#0f766e", "#94a3b8", "#f0b429"
+_MILLISECONDS = (5, 10, 20, 50, 100, 200, 500, 1000)
 _WRITES = "#c2410c"
-_STYLE = {"fontsize": 9, "color": _INK}
+_STYLE: dict[str, Any] = {"fontsize": 9, "color": _INK}
 
 Report = Mapping[str, Any]
 
@@ -33,7 +34,7 @@ def draw(report: Report, folder: Path) -> list[Path]:
 def cost(report: Report) -> Figure:
     """Draw CPU time for a request, a panel for each kind of work: the app's and the database's."""
     works = [name for name in WORKS if name != "unchanged"]
-    figure = Figure(figsize=(11, 6.4))
+    figure = Figure(figsize=(11, 5.6))
     axes = figure.subplots(2, 4)
     for place, panel in enumerate(axes.flat):
         if place < len(works):
@@ -41,7 +42,7 @@ def cost(report: Report) -> Figure:
         else:
             _legend(panel)
     _title(figure, "CPU time for a request", "µs, medians; shorter is better; each panel has its own scale")
-    figure.subplots_adjust(wspace=0.32, hspace=0.38, top=0.86, left=0.17)
+    figure.subplots_adjust(wspace=0.32, hspace=0.3, top=0.86, left=0.17)
     return figure
 
 
@@ -59,13 +60,13 @@ def _costs_of(panel: Axes, report: Report, work: str, *, named: bool) -> None:
     panel.set_yticks(ranks, titles, **_STYLE)
     panel.get_yticklabels()[0].set_fontweight("bold")
     panel.set_title(WORKS[work].title, loc="left", fontsize=10, color=_INK, fontweight="bold")
-    panel.set_xlim(0, panel.get_xlim()[1] * 1.2)
+    panel.set_xlim(0, panel.get_xlim()[1] * 1.25)
     panel.set_xticks([])
     _bare(panel)
 
 
 def _is(cell: Mapping[str, Any], work: str) -> bool:
-    return cell["work"] == work and cell["connections"] == CONNECTIONS
+    return bool(cell["work"] == work and cell["connections"] == CONNECTIONS)
 
 
 def _legend(panel: Axes) -> None:
@@ -89,8 +90,11 @@ def latency(report: Report) -> Figure:
         _range(panel, rank + 0.17, mixed[name]["reads"], _OURS, "reads" if name == names[0] else "")
         _range(panel, rank - 0.17, mixed[name]["writes"], _WRITES, "writes" if name == names[0] else "")
     panel.set_xscale("log")
+    panel.set_xticks(_MILLISECONDS)
+    panel.minorticks_off()
     panel.set_yticks(range(len(names), 0, -1), [report["subjects"][name] for name in names], **_STYLE)
     panel.set_ylim(0.4, len(names) + 0.6)
+    panel.get_yticklabels()[0].set_fontweight("bold")
     panel.xaxis.set_major_formatter(lambda value, _place: f"{value:,.0f} ms")
     panel.tick_params(axis="x", labelsize=9, labelcolor=_PALE)
     panel.grid(axis="x", color=_GRID, linewidth=0.8)
@@ -100,7 +104,7 @@ def latency(report: Report) -> Figure:
     _title(
         figure,
         "100 connections at once",
-        "80 read while 20 write; from p50 (dot) over p95 (bar) to p99 (end)",
+        "80 read while 20 write; p50 (dot), p95 (bar) and p99 (end)",
     )
     figure.subplots_adjust(top=1 - 0.75 / figure.get_figheight(), left=0.27)
     return figure
