@@ -21,8 +21,8 @@ from bench.work import WORKS
 ROUNDS = 4
 _MIXED_ROUNDS, _CEILING_ROUNDS = 3, 3
 
-#: What else is measured when the subjects are gone, given the URL of the database server.
-FURTHER: Sequence[Callable[[str], list[Figure]]] = ()
+#: What else is measured when the subjects are gone, given the URL of the database server and its process id.
+FURTHER: Sequence[Callable[[str, int], list[Figure]]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def in_whole() -> tuple[Measured, list[Figure], list[Floor]]:
         measured, floor = _compared(WHOLE, url, postmaster)
         found = figures(measured, ceiling(COMPARED_AT, _CEILING_ROUNDS))
         for measure in FURTHER:
-            found += measure(url)
+            found += measure(url, postmaster)
     report = results.report(measured, floor, found, facts())
     results.write(report)
     draw(report, results.FOLDER)

@@ -217,7 +217,7 @@ def test_a_ratio_is_taken_inside_a_round():
 
 
 def measured() -> Measured:
-    """Let ours cost 100 + 20 everywhere, a 304 half of it; the textbook 5 times that, Fastify the same."""
+    """Let ours cost 120 everywhere and a 304 half of it, the textbook 5 times as much, Fastify the same."""
     found = Measured()
     for work in WORKS:
         found.cells[Cell("ours", work, 20)] = [cost(100, 20)] * 3
@@ -225,6 +225,7 @@ def measured() -> Measured:
             found.cells[Cell("textbook", work, 20)] = [cost(500, 100)] * 3
             found.cells[Cell("fastify", work, 20)] = [cost(100, 20)] * 3
     found.cells[Cell("ours", "unchanged", 20)] = [cost(50, 10)] * 3
+    found.cells[Cell("starlette", "health", 20)] = [cost(30), cost(30, generator_cpu=0.2), cost(30)]
     found.mixed["ours"] = [(cost(1, p50=10, p95=50, p99=40), cost(1, p50=10, p95=95, p99=20))] * 3
     return found
 
@@ -255,7 +256,7 @@ def figure(name: str, found: Measured) -> Figure:
         ("100 connections, mixed load: writes, p95", 95, 90, False),
         ("100 connections, mixed load: writes, p99 over p50", 2, 3, True),
         ("100 connections, mixed load: writes, errors", 0, 0, True),
-        ("busiest run, of wrk's ceiling", 3000 / 70_000, 2 / 3, True),
+        ("wrk in the run that it worked most in", 0.4, 2 / 3, True),
     ],
 )
 def test_each_goal_is_computed(name: str, value: float, goal: float, met: bool):  # noqa: FBT001 - a parameter
