@@ -9,7 +9,7 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured, and what it may be at most; without a goal it is only told."""
+    """What was measured, and what it may be at most, or is to be at least; without a goal it is only told."""
 
     name: str
     unit: str
@@ -17,6 +17,7 @@ class Figure:
     goal: float | None = None
     #: A count must keep its goal in every round, a time on a shared machine in the median.
     always: bool = False
+    at_least: bool = False
 
     @property
     def measured(self) -> float:
@@ -26,7 +27,9 @@ class Figure:
     def met(self) -> bool | None:
         if self.goal is None:
             return None
-        return (max(self.rounds) if self.always else self.measured) <= self.goal
+        worst = min if self.at_least else max
+        found = worst(self.rounds) if self.always else self.measured
+        return found >= self.goal if self.at_least else found <= self.goal
 
 
 @dataclass(slots=True)
@@ -57,7 +60,7 @@ def table(figures: Sequence[Figure]) -> str:
 
 def _row(figure: Figure) -> tuple[str, ...]:
     spread = f"{_number(min(figure.rounds))} to {_number(max(figure.rounds))}"
-    goal = "-" if figure.goal is None else f"<= {figure.goal:,.0f}"
+    goal = "-" if figure.goal is None else f"{'>=' if figure.at_least else '<='} {figure.goal:,g}"
     met = {True: "yes", False: "NO", None: "-"}[figure.met]
     return figure.name, _number(figure.measured), spread, figure.unit, goal, met
 
