@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Collection
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -18,7 +18,7 @@ from app.observability import log_request, user_hash, where
 
 _logger = logging.getLogger("app")
 
-_WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_WELL_FORMED_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _CLIENT_CLOSED_REQUEST = 499  # nginx's number for a caller who left; only the log sees it
 
 _SECURITY_HEADERS = {
@@ -31,6 +31,8 @@ _SECURITY_HEADERS = {
 }
 _STRICT_TRANSPORT_SECURITY = {"Strict-Transport-Security": "max-age=31536000"}  # RFC 6797, one year
 
+
+_VARY = (b"vary", b"Origin")
 
 # What a page may send, beside what Fetch always lets it, and what it may read.
 _ALLOWED_HEADERS = [
@@ -51,7 +53,8 @@ class RequestContext:
 
     def __init__(self, app: ASGIApp, *, production: bool) -> None:
         self._app = app
-        self._headers = _SECURITY_HEADERS | (_STRICT_TRANSPORT_SECURITY if production else {})
+        headers = _SECURITY_HEADERS | (_STRICT_TRANSPORT_SECURITY if production else {})
+        self._headers = Headers(headers).raw
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -65,10 +68,10 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                headers = message["headers"]
+                own = {name for name, _ in headers}
+                headers += [header for header in self._headers if header[0] not in own]
+                headers.append((b"x-request-id", request_id.encode()))
             await send(message)
 
         try:
@@ -99,6 +102,21 @@ class Cors(CORSMiddleware):
             allow_credentials="*" not in origins,
             expose_headers=_EXPOSED_HEADERS,
         )
+
+    async def simple_response(
+        self, scope: Scope, receive: Receive, send: Send, request_headers: Headers
+    ) -> None:
+        """Answer what comes from no page of another origin only with a hint for caches."""
+        if "origin" in request_headers:
+            await super().simple_response(scope, receive, send, request_headers)
+            return
+
+        async def send_varying(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append(_VARY)
+            await send(message)
+
+        await self.app(scope, receive, send_varying)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Answer a preflight; it needs no token."""
@@ -159,9 +177,9 @@ def _in_one_line(send: Send) -> Send:
 
 def _request_id(scope: Scope) -> str:
     """Take over a well-formed id of the caller's; anything else might be an attack on the log."""
-    given = Headers(scope=scope).getlist("x-request-id")
+    given: list[bytes] = [value for name, value in scope["headers"] if name == b"x-request-id"]
     if len(given) == 1 and _WELL_FORMED_ID.fullmatch(given[0]):
-        return given[0]
+        return given[0].decode()
     return secrets.token_hex(16)
 
 

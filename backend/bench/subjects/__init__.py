@@ -6,6 +6,8 @@ change, CORS) none of the others does: each of these would only make them dearer
 """
 
 import sys
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from bench.subjects.databases import load_ours
@@ -26,10 +28,31 @@ def _serve(port: int) -> list[str]:
     return [str(Path(sys.executable).with_name("tasks-api")), "serve", "--port", str(port)]
 
 
+def _gunicorn(port: int) -> list[str]:
+    """Serve Django with one worker, and as many threads as its pool has connections."""
+    application = "bench.subjects.python.django_tasks.wsgi"
+    options = ["--workers", "1", "--threads", "10", "--log-level", "warning", "--bind", f"127.0.0.1:{port}"]
+    return [sys.executable, "-m", "gunicorn", application, *options]
+
+
+def _missing_package(name: str) -> str:
+    return "" if find_spec(name) else f"{name} is not installed: uv sync --extra embedded --group bench."
+
+
+_NODE = {"NODE_ENV": "production"}
+
 _ALL = [
     Subject("ours", "Tasks API", _serve, {"ENVIRONMENT": "production"}, load_ours),
     Subject("textbook", "FastAPI + SQLModel", _uvicorn("textbook")),
-    Subject("fastify", "Fastify + pg", node("fastify.js"), {"NODE_ENV": "production"}, missing=missing_node),
+    Subject(
+        "litestar",
+        "Litestar + advanced-alchemy",
+        _uvicorn("litestar_tasks"),
+        missing=partial(_missing_package, "litestar"),
+    ),
+    Subject("ninja", "django-ninja", _gunicorn, missing=partial(_missing_package, "ninja")),
+    Subject("fastify", "Fastify + pg", node("fastify.js"), _NODE, missing=missing_node),
+    Subject("express", "Express + Drizzle", node("express.js"), _NODE, missing=missing_node),
     Subject("starlette", "Starlette, no database", _uvicorn("bare_starlette"), load=None),
 ]
 

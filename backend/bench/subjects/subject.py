@@ -70,7 +70,7 @@ class Subject:
             try:
                 if not answers(url + self.ready, process):
                     errors.seek(0)
-                    raise RuntimeError(f"{self.title} did not start: {errors.read().decode()}")
+                    raise RuntimeError(f"{self.title} did not start: {errors.read().decode()[-2000:]}")
                 yield Running(url, lambda: tree(process.pid))
             finally:
                 end(process)
