@@ -217,7 +217,7 @@ def test_a_ratio_is_taken_inside_a_round():
 
 
 def measured() -> Measured:
-    """Let ours cost 120 everywhere and a 304 half of it, the textbook 5 times as much, Fastify the same."""
+    """Let ours cost 100 + 20 everywhere, a 304 half of it; the textbook 5 times that, Fastify the same."""
     found = Measured()
     for work in WORKS:
         found.cells[Cell("ours", work, 20)] = [cost(100, 20)] * 3
