@@ -22,7 +22,11 @@ def main() -> None:
         tables.append(floor_table(floors))
     else:
         measured, figures = in_part(_part(given))
-    tables += [costs_table(measured), speeds_table(measured), mixed_table(measured), table(figures)]
+    if measured.cells:
+        tables += [costs_table(measured), speeds_table(measured)]
+    if measured.mixed:
+        tables.append(mixed_table(measured))
+    tables.append(table(figures))
     print(*tables, sep="\n\n")
 
 
