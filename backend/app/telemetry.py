@@ -9,6 +9,10 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+#: For a receiver, unless a variable says otherwise. The SDK's own 10 seconds, for each signal and twice at
+#: the end of the process, are more than the end may take.
+_PATIENCE_SECONDS = "1"
+
 
 def telemetry() -> TelemetryConfig:
     """Return FastAPI's `telemetry=`: everything off unless there is somewhere to export to.
@@ -21,6 +25,8 @@ def telemetry() -> TelemetryConfig:
         "logs": False,
         "auto_configure": True,
     }
+    if config["tracing"] or config["metrics"]:
+        os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", _PATIENCE_SECONDS)
     if config["tracing"] and find_spec("opentelemetry.sdk"):  # without, FastAPI says what to install
         from app.spans import tracer_provider  # noqa: PLC0415 - it needs the extra
 
