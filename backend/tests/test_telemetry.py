@@ -1,5 +1,6 @@
 """OpenTelemetry: the standard variables bring it on, in real processes, to a receiver of the protocol."""
 
+import os
 import signal
 import socket
 import uuid
@@ -49,6 +50,7 @@ def serving(commands, data_dir, database_url):
     return start
 
 
+@pytest.mark.slow
 def test_spans_carry_the_request_id_and_nothing_private(serving):
     user_id = f"canary-user-{uuid.uuid4()}"
     with receiving() as received, serving(otel_exporter_otlp_endpoint=received.url) as service:
@@ -78,6 +80,7 @@ def test_spans_carry_the_request_id_and_nothing_private(serving):
     assert not [span for span in received.spans if span.events]
 
 
+@pytest.mark.slow
 def test_metrics_are_exported_too_and_logs_never(serving):
     with receiving() as received, serving(otel_exporter_otlp_endpoint=received.url) as service:
         service.started()
@@ -90,6 +93,7 @@ def test_metrics_are_exported_too_and_logs_never(serving):
     assert received.paths == {"/v1/traces", "/v1/metrics"}
 
 
+@pytest.mark.slow
 def test_the_last_spans_are_sent_before_the_end(serving):
     with (
         receiving() as received,
@@ -102,6 +106,7 @@ def test_the_last_spans_are_sent_before_the_end(serving):
     assert "the-last" in [attributes(span).get("request_id") for span in received.spans]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_receiver_that_never_answers_does_not_hold_up_the_end(serving, workers):
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -124,12 +129,27 @@ def test_a_receiver_that_never_answers_does_not_hold_up_the_end(serving, workers
     ],
 )
 def test_the_standard_variables_say_what_is_on(monkeypatch, variables, on):
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")  # which it would set for good
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")  # or it would set others, for good
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     config = telemetry()
     assert {signal for signal in ("tracing", "metrics", "logs") if config[signal]} == on
     assert ("tracer_provider" in config) is ("tracing" in on)
+
+
+def test_a_receiver_gets_less_time_than_the_end_of_the_process(monkeypatch):
+    names = [f"OTEL_EXPORTER_OTLP_{signal}TIMEOUT" for signal in ("", "TRACES_", "METRICS_")]
+    for name in names:
+        monkeypatch.setenv(name, "for the end of the test")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "7")
+    telemetry()
+    assert [os.environ.get(name) for name in names] == [None, "0.8", "7"]
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "9")
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
+    telemetry()
+    assert [os.environ.get(name) for name in names] == ["9", None, "7"]
 
 
 async def test_without_them_nothing_stands_in_the_way_of_a_request(settings):
