@@ -10,19 +10,26 @@ from starlette.middleware import Middleware
 
 from app import __version__, embedded
 from app.api.error_handlers import add_error_handlers
+from app.api.metrics_page import router as metrics_page
 from app.api.openapi import describe_events
 from app.api.routes import ROUTES
 from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
+from app.cors import Cors
 from app.database import Database
 from app.errors import ConfigurationError
-from app.middleware import Cors, LastResort, RequestContext
+from app.exposition import begin
+from app.metrics import Metrics
+from app.middleware import LastResort, RequestContext
 from app.migrations import migrate
 from app.observability import configure_logging
+from app.observer import Observer
 from app.processes import before_signals, collect_less_often, end_with_supervisor
 from app.purging import Rhythm, purged_daily
 from app.queries.live import Listeners
 from app.queries.sessions import Sessions
+from app.server_timing import HEADER, ServerTiming, TimedMetrics, Timings
+from app.telemetry import telemetry, traced
 
 _DESCRIPTION = """
 Tasks for front ends that sign in with Better Auth. Each user has one list and sees no other.
@@ -35,6 +42,8 @@ the one that the start prints, or one from
 
 def create_app(settings: Settings) -> FastAPI:
     """Build the service. It does no I/O before a request or its lifespan, and works without the latter."""
+    observer = _observer(settings)
+    traces = telemetry()
     app = FastAPI(
         title="Tasks API",
         version=__version__,
@@ -43,22 +52,27 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        routes=ROUTES,
+        routes=[*ROUTES, *(metrics_page.routes if settings.metrics_on else [])],
         lifespan=lifespan,
-        telemetry={"logs": False},  # they would carry what users wrote, in exception texts
+        telemetry=traces,
         middleware=[
-            Middleware(RequestContext, production=settings.production),
-            Middleware(Cors, origins=settings.cors_origin_list),
+            *traced(traces),
+            *([Middleware(ServerTiming)] if settings.server_timing else []),
+            Middleware(RequestContext, observer, production=settings.production),
+            Middleware(
+                Cors, origins=settings.cors_origin_list, exposed=[HEADER] if settings.server_timing else []
+            ),
             Middleware(LastResort),
         ],
     )
     app.state.settings = settings
-    app.state.database = Database(_database_url(settings), settings)
+    app.state.observer = observer
+    app.state.database = Database(_database_url(settings), settings, observer)
     app.state.purge_rhythm = Rhythm()
-    app.state.session_database = _session_database(settings, app.state.database)
-    app.state.listeners = Listeners(app.state.database, settings.live_connections_per_user)
+    app.state.session_database = _session_database(settings, app.state.database, observer)
+    app.state.listeners = Listeners(app.state.database, settings.live_connections_per_user, observer)
     app.state.jwks = Jwks(settings.jwks_url) if settings.jwks_url else None
-    app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database)
+    app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database, observer)
     add_error_handlers(app)
     describe_events(app)
     return app
@@ -68,7 +82,14 @@ def _database_url(settings: Settings) -> str:
     return settings.database_url or embedded.url(settings.data_dir)
 
 
-def _session_database(settings: Settings, tasks: Database) -> Database | None:
+def _observer(settings: Settings) -> Observer:
+    """Who is told what the service does: nobody, or one that counts, or tells the caller, or both."""
+    if settings.server_timing:
+        return TimedMetrics() if settings.metrics_on else Timings()
+    return Metrics() if settings.metrics_on else Observer()
+
+
+def _session_database(settings: Settings, tasks: Database, observer: Observer) -> Database | None:
     """Return where Better Auth keeps its sessions; None where session tokens are not accepted."""
     match settings.better_auth_database_url:
         case "":
@@ -76,18 +97,20 @@ def _session_database(settings: Settings, tasks: Database) -> Database | None:
         case "same" | settings.database_url:
             return tasks
     try:
-        return Database(settings.better_auth_database_url, settings)
+        return Database(settings.better_auth_database_url, settings, observer)
     except ConfigurationError as error:
         raise ConfigurationError(f"BETTER_AUTH_{error}") from None
 
 
-def _verifier(settings: Settings, jwks: Jwks | None, session_database: Database | None) -> Verifier:
+def _verifier(
+    settings: Settings, jwks: Jwks | None, session_database: Database | None, observer: Observer
+) -> Verifier:
     """Each kind of credential is accepted when its setting is there."""
     rules = ClaimRules(settings.issuer, settings.audiences)
     sessions = None
     if session_database is not None:
         sessions = SessionVerifier(settings.better_auth_secret, Sessions(session_database).find)
-    return Verifier(TokenVerifier(settings.better_auth_secret, jwks, rules), sessions)
+    return Verifier(TokenVerifier(settings.better_auth_secret, jwks, rules), sessions, observer=observer)
 
 
 @asynccontextmanager
@@ -97,6 +120,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     configure_logging(settings)
     end_with_supervisor()
     collect_less_often()
+    begin()
     with ExitStack() as stack:
         if not settings.database_url:
             url = stack.enter_context(embedded.embedded_postgres(settings.data_dir))

@@ -4,17 +4,15 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Collection
 
 from starlette.datastructures import Headers
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.error_handlers import error_response
-from app.errors import BadRequest, ConfigurationError, InternalError
+from app.errors import ConfigurationError, InternalError
 from app.observability import log_request, user_hash, where
+from app.observer import Observer
 
 _logger = logging.getLogger("app")
 
@@ -32,27 +30,15 @@ _SECURITY_HEADERS = {
 _STRICT_TRANSPORT_SECURITY = {"Strict-Transport-Security": "max-age=31536000"}  # RFC 6797, one year
 
 
-_VARY = (b"vary", b"Origin")
-
-# What a page may send, beside what Fetch always lets it, and what it may read.
-_ALLOWED_HEADERS = [
-    *("Authorization", "Idempotency-Key", "If-Match", "If-None-Match"),
-    *("Last-Event-ID", "Prefer", "X-Request-ID"),
-]
-_EXPOSED_HEADERS = [
-    *("Allow", "ETag", "Idempotent-Replayed", "Link", "Preference-Applied", "Retry-After"),
-    *("WWW-Authenticate", "X-Request-ID", "X-Revision"),
-]
-
-
 class RequestContext:
     """Gives each request an id, puts it and the security headers on the answer, and logs one line.
 
     Outermost, so that every answer has them, preflights and failures included.
     """
 
-    def __init__(self, app: ASGIApp, *, production: bool) -> None:
+    def __init__(self, app: ASGIApp, observer: Observer, *, production: bool) -> None:
         self._app = app
+        self._observer = observer
         headers = _SECURITY_HEADERS | (_STRICT_TRANSPORT_SECURITY if production else {})
         self._headers = Headers(headers).raw
 
@@ -61,6 +47,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        self._observer.request_began()
         request_id = _request_id(scope)
         status = _CLIENT_CLOSED_REQUEST
 
@@ -77,58 +64,20 @@ class RequestContext:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
+            seconds = time.perf_counter() - started
+            route = _route(scope)
+            self._observer.request_ended(scope["method"], route, status, seconds)
             state = scope.get("state", {})
             user = state.get("user")
             log_request(
                 method=scope["method"],
-                route=_route(scope),
+                route=route,
                 status=status,
-                duration_ms=round((time.perf_counter() - started) * 1000, 2),
+                duration_ms=round(seconds * 1000, 2),
                 request_id=request_id,
                 user=user and user_hash(user.id),
                 reason=state.get("reason") or None,
             )
-
-
-class Cors(CORSMiddleware):
-    """Starlette's CORS, refusing in our one error shape; it stands around all that can fail."""
-
-    def __init__(self, app: ASGIApp, *, origins: Collection[str]) -> None:
-        super().__init__(
-            app,
-            allow_origins=origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=_ALLOWED_HEADERS,
-            allow_credentials="*" not in origins,
-            expose_headers=_EXPOSED_HEADERS,
-        )
-
-    async def simple_response(
-        self, scope: Scope, receive: Receive, send: Send, request_headers: Headers
-    ) -> None:
-        """Answer what comes from no page of another origin only with a hint for caches."""
-        if "origin" in request_headers:
-            await super().simple_response(scope, receive, send, request_headers)
-            return
-
-        async def send_varying(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"].append(_VARY)
-            await send(message)
-
-        await self.app(scope, receive, send_varying)
-
-    def preflight_response(self, request_headers: Headers) -> Response:
-        """Answer a preflight; it needs no token."""
-        answer = super().preflight_response(request_headers)
-        if answer.status_code < 400:  # noqa: PLR2004
-            return answer
-        reason = bytes(answer.body).decode()  # which of origin, method and headers it was
-        refusal = error_response(BadRequest(f"{reason}; CORS_ORIGINS lists the origins that may call."))
-        for name, value in answer.headers.items():
-            if name.startswith("access-control-") or name == "vary":
-                refusal.headers[name] = value
-        return refusal
 
 
 class LastResort:

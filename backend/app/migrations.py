@@ -10,7 +10,8 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 
 from app.config import BACKEND, Settings
-from app.database import Database, is_unavailable
+from app.database import Database
+from app.database_errors import is_unavailable
 from app.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
