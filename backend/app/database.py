@@ -23,7 +23,7 @@ _DIALECT = sqlalchemy_asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 #: Neon suspends after 300 s without queries and takes every connection with it (research: postgres B3).
 _IDLE_SECONDS = 240
-_RELEASE_SECONDS = 0.5
+_RELEASE_SECONDS, _LOOK_SECONDS = 0.5, 0.01
 _CLOSE_SECONDS = 2
 
 #: SQLSTATEs that are about the database's state and not about the statement: connection (08), login (28),
@@ -83,7 +83,7 @@ class Database:
             "statement_cache_size": 100 if keep_prepared else 0,
         }
         self._pools: dict[asyncio.AbstractEventLoop, tuple[AsyncGenerator[Pool], Pool]] = {}
-        self._check: asyncio.Task[object] | None = None
+        self._check: asyncio.Task[bool] | None = None
         self.last_used = float("-inf")  #: when it answered last, by time.monotonic()
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
@@ -116,14 +116,16 @@ class Database:
     async def answers_within(self, seconds: float) -> bool:
         """Whether the database answers in time; simultaneous callers share one check.
 
-        A check that takes longer goes on behind, so that a connection that is slow to open (a sleeping
-        database, TLS from far away) is there for the next one instead of being given up for ever.
+        Any statement's answer says as much: under full load a check waits its turn. It goes on behind,
+        so that a connection that is slow to open (a sleeping database, say) is there for the next.
         """
         check = self._check
         if check is None or check.done() or check.get_loop() is not asyncio.get_running_loop():
             check = self._check = asyncio.create_task(self._answers())
-        done, _ = await asyncio.wait({check}, timeout=seconds)
-        return check in done and check.result() is True
+        began = time.monotonic()
+        while not check.done() and self.last_used < began > time.monotonic() - seconds:
+            await asyncio.wait({check}, timeout=min(seconds, _LOOK_SECONDS))
+        return check.result() if check.done() else self.last_used >= began
 
     async def _answers(self) -> bool:
         try:
@@ -150,8 +152,7 @@ class Database:
 
     async def close(self) -> None:
         """Close the pool of the running event loop."""
-        opened = self._pools.pop(asyncio.get_running_loop(), None)
-        if opened is not None:
+        if opened := self._pools.pop(asyncio.get_running_loop(), None):
             await opened[0].aclose()
 
     async def _pool(self) -> Pool:
