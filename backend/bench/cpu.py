@@ -30,3 +30,14 @@ def _used(pid: int) -> float:
         return time.clock_gettime(clock.value) + sum(map(int, fields[_CHILDREN])) / _TICKS
     except OSError:
         return 0
+
+
+def busy_seconds() -> tuple[float, float]:
+    """Return what all processors together have worked, and idled, since the start of the machine."""
+    return busy(Path("/proc/stat").read_text())
+
+
+def busy(text: str) -> tuple[float, float]:
+    """Read /proc/stat: user, nice, system and interrupt time; idle time and waiting for disks."""
+    user, nice, system, idle, waiting, irq, softirq, *_ = map(int, text.split("\n", 1)[0].split()[1:])
+    return (user + nice + system + irq + softirq) / _TICKS, (idle + waiting) / _TICKS

@@ -1,10 +1,8 @@
-"""What Linux tells of processes: who belongs together, memory, connections, and how busy the machine was."""
+"""What Linux tells of processes: who belongs together, memory, connections."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _ESTABLISHED = "01"
 
 
@@ -27,14 +25,6 @@ def _command_line(pid: int) -> bytes:
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
-
-
-def busy_seconds() -> tuple[float, float]:
-    """Return what all processors together have worked and idled since the start of the machine."""
-    user, nice, system, idle, iowait, *others = map(
-        int, Path("/proc/stat").read_text().split("\n")[0].split()[1:]
-    )
-    return (user + nice + system + sum(others[:3])) / _TICKS, (idle + iowait) / _TICKS
 
 
 def resident_megabytes(pid: int) -> float:
