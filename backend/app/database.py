@@ -15,15 +15,15 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from app.config import Settings
 from app.database_url import Target
 from app.errors import Unavailable
+from app.pool import Pool
 
 Row: TypeAlias = asyncpg.Record
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 _DIALECT = sqlalchemy_asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 #: Neon suspends after 300 s without queries and takes every connection with it (research: postgres B3).
 _IDLE_SECONDS = 240
-_RELEASE_SECONDS, _LOOK_SECONDS = 0.5, 0.01
+_LOOK_SECONDS = 0.01
 _CLOSE_SECONDS = 2
 
 #: SQLSTATEs that are about the database's state and not about the statement: connection (08), login (28),
@@ -95,12 +95,7 @@ class Database:
         try:
             async with asyncio.timeout(self._timeout):
                 pool = await self._pool()
-                connection = await pool.acquire()
-                try:
-                    rows = await connection.fetch(statement.sql, *statement.arguments(values))
-                finally:
-                    # Bounded: after a cancelled statement this waits for the server's word on it.
-                    await pool.release(connection, timeout=_RELEASE_SECONDS)
+                rows = await pool.fetch(statement.sql, statement.arguments(values))
                 self.last_used = time.monotonic()
                 return rows
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -170,7 +165,7 @@ class Database:
         An event loop closes the asynchronous generators that were started in it (asyncio.Runner does, and
         with it every server and test runner), so a pool never outlives its loop, lifespan or not.
         """
-        pool = await asyncpg.create_pool(**self._arguments)
+        pool = Pool(await asyncpg.create_pool(**self._arguments), self._arguments["max_size"])
         try:
             yield pool
         finally:

@@ -3,32 +3,50 @@
 import argparse
 from collections.abc import Callable, Collection
 
-from bench.matrix import CONNECTIONS, Target, visits, warm_up
-from bench.progress import Progress
-from bench.report import costs_table, mixed_table, speeds_table
-from bench.served import database_server, served
-from bench.session import Session
+from bench.figures import table
+from bench.matrix import CONNECTIONS
+from bench.report import costs_table, floor_table, mixed_table, speeds_table
 from bench.subjects import SUBJECTS
+from bench.whole import ROUNDS, Part, in_part, in_whole
 from bench.work import WORKS
 
-ROUNDS, MIXED_ROUNDS = 4, 3
+_ANY = [*WORKS, "mixed"]
 
 
 def main() -> None:
+    """Measure what was asked for; only a run of everything is kept."""
     given = _arguments()
-    with database_server() as (url, postmaster), served(given.subjects, url, postmaster) as targets:
-        print(_part(given, targets))
+    tables = []
+    if given == _arguments([]):
+        measured, figures, floors = in_whole()
+        tables.append(floor_table(floors))
+    else:
+        measured, figures = in_part(_part(given))
+    if measured.cells:
+        tables += [costs_table(measured), speeds_table(measured)]
+    if measured.mixed:
+        tables.append(mixed_table(measured))
+    tables.append(table(figures))
+    print(*tables, sep="\n\n")
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(typed: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", type=_names([*WORKS, "mixed"]), default=[*WORKS, "mixed"])
+    parser.add_argument("--only", type=_names(_ANY), default=_ANY)
     parser.add_argument("--subjects", type=_names(SUBJECTS), default=[*SUBJECTS])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument(
-        "--connections", type=lambda text: [*map(int, text.split(","))], default=[*CONNECTIONS]
-    )
-    return parser.parse_args()
+    parser.add_argument("--connections", type=_numbers, default=[*CONNECTIONS])
+    return parser.parse_args(typed)
+
+
+def _part(given: argparse.Namespace) -> Part:
+    works = [name for name in given.only if name in WORKS]
+    mixed_rounds = given.rounds if "mixed" in given.only else 0
+    return Part(works, given.subjects, given.connections, given.rounds, mixed_rounds)
+
+
+def _numbers(text: str) -> list[int]:
+    return [*map(int, text.split(","))]
 
 
 def _names(known: Collection[str]) -> Callable[[str], list[str]]:
@@ -39,20 +57,6 @@ def _names(known: Collection[str]) -> Callable[[str], list[str]]:
         return names
 
     return read
-
-
-def _part(given: argparse.Namespace, targets: list[Target]) -> str:
-    """Measure what was asked for and show it; nothing is kept."""
-    works, mixed = [WORKS[name] for name in given.only if name in WORKS], "mixed" in given.only
-    steps = len([*visits(targets, works, given.connections, 0)]) + len(targets) * mixed
-    session = Session(targets, Progress(given.rounds * steps))
-    warm_up(targets, works)
-    session.run_cells(works, given.connections, given.rounds)
-    if mixed:
-        session.run_mixed(given.rounds)
-    session.progress.end()
-    measured = session.measured
-    return "\n\n".join((costs_table(measured), speeds_table(measured), mixed_table(measured)))
 
 
 if __name__ == "__main__":

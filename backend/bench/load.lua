@@ -1,4 +1,4 @@
--- Sends the requests of a file, in their order, for some seconds: wrk -s load.lua URL -- FILE CONNECTIONS SECONDS CYCLE
+-- Sends the requests of a file, in their order, for some seconds: wrk -s load.lua URL -- FILE SECONDS CYCLE
 -- What was begun is waited for, so that the requests that are counted are all that the server worked on.
 
 local ffi = require("ffi")
@@ -10,9 +10,9 @@ ffi.cdef [[
 ]]
 local MONOTONIC, SIGINT, FOREVER = 1, 2, 1000000000
 
-local requests, connections, seconds, cycle
-local moment, asked, waiting = ffi.new("moment"), 0, 0
-sent, began, ended = 0, 0, 0 -- global, so that done() can get them
+local requests, seconds, cycle
+local moment, allowed, answered, over = ffi.new("moment"), 0, 0, false
+sent, began, ended = -1, 0, 0 -- global, so that done() can get them; wrk asks for one more, which it only looks at
 
 local function now()
   ffi.C.clock_gettime(MONOTONIC, moment)
@@ -24,27 +24,36 @@ function init(arguments)
   for raw in io.open(arguments[1], "rb"):read("*a"):gmatch("%Z+") do
     requests[#requests + 1] = raw
   end
-  connections, seconds, cycle = tonumber(arguments[2]), tonumber(arguments[3]), arguments[4] == "cycle"
+  seconds, cycle = tonumber(arguments[2]), arguments[3] == "cycle"
 end
 
-function request() -- wrk asks for one more at first, which it looks at and does not send
-  asked = asked + 1
-  return requests[(asked - 2) % #requests + 1]
+function request() -- also in place of one whose connection broke: then more are sent than answered
+  sent = sent + 1
+  return requests[(sent - 1) % #requests + 1]
+end
+
+local function end_when_all_is_answered()
+  if over and answered >= allowed then
+    ended = now()
+    ffi.C.kill(ffi.C.getpid(), SIGINT) -- wakes wrk, which sleeps for its whole duration
+    wrk.thread:stop()
+  end
+end
+
+function response()
+  answered = answered + 1
+  end_when_all_is_answered()
 end
 
 function delay() -- each connection asks before each request how long it waits, in milliseconds
   local at = now()
   if began == 0 then began = at end
-  if at - began < seconds and (cycle or sent < #requests) then
-    sent = sent + 1
+  if at - began < seconds and (cycle or allowed < #requests) then
+    allowed = allowed + 1
     return 0
   end
-  waiting = waiting + 1
-  if waiting == connections then
-    ended = at
-    ffi.C.kill(ffi.C.getpid(), SIGINT) -- wakes wrk, which sleeps for its whole duration
-    wrk.thread:stop()
-  end
+  over = true
+  end_when_all_is_answered()
   return FOREVER
 end
 
@@ -62,7 +71,6 @@ function done(summary, latency)
     seconds = thread:get("ended") - thread:get("began"),
     bytes = summary.bytes,
     refused = errors.status,
-    broken = errors.connect + errors.read + errors.write,
     late = errors.timeout,
     p50 = latency:percentile(50) / 1000,
     p95 = latency:percentile(95) / 1000,

@@ -45,7 +45,7 @@ class Run:
             raise LoadError(f"wrk gave no result: {output[-500:]}")
         found = json.loads(results[0].removeprefix(_MARK))
         sent, completed, size = (round(found.pop(name)) for name in ("sent", "completed", "bytes"))
-        failed = sum(round(found.pop(name)) for name in ("refused", "broken", "late")) + abs(sent - completed)
+        failed = sum(round(found.pop(name)) for name in ("refused", "late")) + sent - completed
         if not completed:
             raise LoadError("no request was answered")
         return cls(completed=completed, bytes=size, failed=failed, generator_cpu=generator_cpu, **found)
@@ -63,7 +63,7 @@ class Load:
         self._file = Path(self._folder.name, "requests")
         most = round(seconds) + _LONGEST_SECONDS
         wrk = ["wrk", "-t1", f"-c{connections}", f"-d{most}s", f"--timeout={most}s", "-s", str(SCRIPT), url]
-        told = [self._file, connections, seconds, "once" if once else "cycle"]
+        told = [self._file, seconds, "once" if once else "cycle"]
         self._command = [*wrk, "--", *map(str, told)]
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from statistics import median
 
+from bench.floor import Floor
 from bench.matrix import Cell, Cost
 from bench.session import Measured
 from bench.work import WORKS
@@ -42,6 +43,13 @@ def mixed_table(measured: Measured) -> str:
             for name in ("p50", "p95", "p99")
         ]
         rows.append((subject, *speeds, *waits, f"{share_of_reads(rounds):.0%}"))
+    return columns(rows)
+
+
+def floor_table(floors: Sequence[Floor]) -> str:
+    """Show what our SQL costs and manages without an API."""
+    rows = [("our SQL from pgbench", "µs of CPU", "transactions/s")]
+    rows += [(WORKS[one.work].title, f"{one.database:,.0f}", f"{one.per_second:,.0f}") for one in floors]
     return columns(rows)
 
 

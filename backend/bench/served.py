@@ -1,5 +1,6 @@
 """The subjects, up and ready to be measured: on one PostgreSQL, each checked to do the same as the others."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,11 +27,13 @@ def served(names: Sequence[str], server_url: str, postmaster: int) -> Iterator[l
     """
     with ExitStack() as stack:
         targets = []
-        for name in names:
-            subject = SUBJECTS[name]
+        for subject in (SUBJECTS[name] for name in names):
+            if missing := subject.missing():
+                print(f"Left out: {subject.title}. {missing}", file=sys.stderr)
+                continue
             subject.prepare(server_url)
             running = stack.enter_context(subject.serving(server_url))
             check(subject, running.url)
             database_url = subject.database(server_url) if subject.load else ""
-            targets.append(Target(name, running.url, running.pids, database_url, postmaster))
+            targets.append(Target(subject.name, running.url, running.pids, database_url, postmaster))
         yield targets

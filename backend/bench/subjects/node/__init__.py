@@ -7,13 +7,13 @@ from pathlib import Path
 
 from bench.subjects.subject import Command
 
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent
 _OLDEST = (20, 19)
 
 
 def node(script: str) -> Command:
     """Run a script of this folder, in one process."""
-    return lambda port: [shutil.which("node") or "node", str(_FOLDER / script), str(port)]
+    return lambda port: [shutil.which("node") or "node", str(FOLDER / script), str(port)]
 
 
 @cache
@@ -27,6 +27,6 @@ def missing_node() -> str:
     ).stdout.strip()
     if tuple(map(int, version.split(".")[:2])) < _OLDEST:
         return f"Node.js is {version}, and 20.19 or newer is needed."
-    if not (_FOLDER / "node_modules" / "pg").is_dir():
+    if not (FOLDER / "node_modules" / "pg").is_dir():
         return "What the Node.js systems need is not installed: npm ci in bench/subjects/node."
     return ""
