@@ -24,10 +24,11 @@ def measure(server: Server) -> list[Figure]:
     wanted = QUICK_REQUESTS if server.quick else REQUESTS
     with serving(server) as target:
         (worker,) = target.pids()
-        start = resident_megabytes(worker)
+        start, own = resident_megabytes(worker), resident_megabytes(worker, "Pss")
         sent, grown = _sent(target, worker, wanted)
     return [
         Figure("memory of one worker at its start", "MB", [start], _START_MEGABYTES, always=True),
+        Figure("the same, with its part only of what it shares", "MB", [own]),
         Figure(f"memory of one worker up to {sent:,} requests", "MB", grown, _END_MEGABYTES, always=True),
     ]
 
