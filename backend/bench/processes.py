@@ -27,9 +27,9 @@ def _command_line(pid: int) -> bytes:
     return b""
 
 
-def resident_megabytes(pid: int) -> float:
-    """Return what a process has in memory (RSS), what it shares included."""
-    return rollup(Path(f"/proc/{pid}/smaps_rollup").read_text())["Rss"] / 1024
+def resident_megabytes(pid: int, kind: str = "Rss") -> float:
+    """Return what a process has in memory, what it shares included; as `Pss`, its part of what it shares."""
+    return rollup(Path(f"/proc/{pid}/smaps_rollup").read_text())[kind] / 1024
 
 
 def rollup(text: str) -> dict[str, int]:
