@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
 
 from app.config_auth import BetterAuthSettings
-from app.config_values import lower, origins, separated
+from app.config_values import bearer, lower, origins, separated
 from app.errors import ConfigurationError
 from app.local_secret import local_secret
 
@@ -89,6 +89,18 @@ class Settings(BetterAuthSettings):
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="`auto` is `json` in production and `console`, for people, elsewhere."
     )
+    metrics: Annotated[Literal["auto", "on", "off"], BeforeValidator(lower)] = Field(
+        default="auto",
+        description="Whether there is /metrics; `auto` is `on`, in production only with METRICS_TOKEN.",
+    )
+    metrics_token: Annotated[str, AfterValidator(bearer)] = Field(
+        default="",
+        repr=False,
+        description="What /metrics wants as `Authorization: Bearer`; without it it is open to everybody.",
+    )
+    server_timing: bool = Field(
+        default=False, description="Tell callers where the time of each answer went (`Server-Timing`)."
+    )
     host: str = Field(default="127.0.0.1", description="The address that `serve` listens on.")
     port: int = Field(default=8000, ge=1, le=65_535, description="The port that `serve` listens on.")
     workers: int = Field(default=1, ge=1, le=128, description="Worker processes that `serve` starts.")
@@ -124,6 +136,12 @@ class Settings(BetterAuthSettings):
     @property
     def cors_origin_list(self) -> list[str]:
         return separated(self.cors_origins)
+
+    @property
+    def metrics_on(self) -> bool:
+        return self.metrics == "on" or (
+            self.metrics == "auto" and (not self.production or bool(self.metrics_token))
+        )
 
     @property
     def json_logs(self) -> bool:

@@ -21,6 +21,13 @@ def long_enough(secret: str) -> str:
     return secret
 
 
+def bearer(token: str) -> str:
+    """Refuse what no Authorization header can carry (ValueError; RFC 6750 section 2.1)."""
+    if token and not re.fullmatch(r"[A-Za-z0-9\-._~+/]+=*", token):
+        raise ValueError("may have letters, digits and -._~+/ only; make one: openssl rand -hex 32")
+    return token
+
+
 def origins(text: str) -> str:
     """Refuse what browsers do not send as an origin (ValueError): it would never match, in silence."""
     for origin in separated(text):

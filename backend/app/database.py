@@ -13,8 +13,10 @@ from sqlalchemy.dialects.postgresql import asyncpg as sqlalchemy_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.config import Settings
+from app.database_errors import is_unavailable, kind
 from app.database_url import Target
 from app.errors import Unavailable
+from app.observer import NOBODY, Observer
 
 Row: TypeAlias = asyncpg.Record
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -25,11 +27,6 @@ _DIALECT = sqlalchemy_asyncpg.dialect()  # type: ignore[no-untyped-call]
 _IDLE_SECONDS = 240
 _RELEASE_SECONDS = 0.5
 _CLOSE_SECONDS = 2
-
-#: SQLSTATEs that are about the database's state and not about the statement: connection (08), login (28),
-#: no such database (3D), resources (53), shutdown, start and cancel (57), read-only (25006), locks (40, 55),
-#: a schema that is not migrated (42P01, 42703) or that the role may not use (42501).
-_UNAVAILABLE_STATES = ("08", "28", "3D", "53", "57", "25006", "40", "55", "42P01", "42703", "42501")
 
 
 class Statement:
@@ -70,10 +67,11 @@ class Database:
     Every statement is atomic by itself and runs outside any transaction: one round trip.
     """
 
-    def __init__(self, url: str, settings: Settings) -> None:
+    def __init__(self, url: str, settings: Settings, observer: Observer = NOBODY) -> None:
         target = Target.parse(url)
         prepared = settings.database_prepared_statements
         keep_prepared = prepared == "on" or (prepared == "auto" and not target.pooled)
+        self._observer = observer
         self._timeout = settings.database_timeout
         self._arguments = target.arguments() | {
             "min_size": 0,
@@ -92,10 +90,12 @@ class Database:
         Raises Unavailable when the database can't be reached, refuses service or takes longer than
         DATABASE_TIMEOUT seconds, waiting for a connection included.
         """
+        began, connected = time.perf_counter(), None
         try:
             async with asyncio.timeout(self._timeout):
                 pool = await self._pool()
                 connection = await pool.acquire()
+                connected = time.perf_counter()
                 try:
                     rows = await connection.fetch(statement.sql, *statement.arguments(values))
                 finally:
@@ -104,9 +104,12 @@ class Database:
                 self.last_used = time.monotonic()
                 return rows
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self._observer.statement_failed(kind(error))
             if is_unavailable(error):
                 raise Unavailable from error
             raise
+        finally:
+            self._observer.statement_ended(began, connected)
 
     async def fetch_one(self, statement: Statement, **values: Any) -> Row | None:
         """Run one statement that gives at most one row."""
@@ -180,10 +183,3 @@ class Database:
 
 async def _keep_as_it_is(_connection: object) -> None:
     """Replace the pool's reset query, a round trip for each statement: ours leave nothing to reset."""
-
-
-def is_unavailable(error: BaseException) -> bool:
-    """Whether a driver's error says that the database can't serve now, and not that a statement is wrong."""
-    if isinstance(error, asyncpg.PostgresError):
-        return (error.sqlstate or "").startswith(_UNAVAILABLE_STATES)
-    return isinstance(error, (OSError, asyncpg.InterfaceError))

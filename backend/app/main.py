@@ -12,19 +12,25 @@ from starlette.middleware import Middleware
 from app import __version__, embedded
 from app.api.docs_page import router as docs_page
 from app.api.error_handlers import add_error_handlers
+from app.api.metrics_page import router as metrics_page
 from app.api.openapi import describe_events
 from app.api.routes import batch, changes, events, health, order, tasks, trash
 from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
 from app.database import Database
 from app.errors import ConfigurationError
+from app.exposition import begin
+from app.metrics import Metrics
 from app.middleware import Cors, LastResort, RequestContext
 from app.migrations import migrate
 from app.observability import configure_logging
+from app.observer import Observer
 from app.processes import before_signals, collect_less_often, end_with_supervisor
 from app.purging import Rhythm, purged_daily
 from app.queries.live import Listeners
 from app.queries.sessions import Sessions
+from app.server_timing import HEADER, ServerTiming, TimedMetrics, Timings
+from app.telemetry import telemetry, traced
 
 _DESCRIPTION = """
 Tasks for front ends that sign in with Better Auth. Each user has one list and sees no other.
@@ -37,6 +43,8 @@ the one that the start prints, or one from
 
 def create_app(settings: Settings) -> FastAPI:
     """Build the service. It does no I/O before a request or its lifespan, and works without the latter."""
+    observer = _observer(settings)
+    traces = telemetry()
     app = FastAPI(
         title="Tasks API",
         version=__version__,
@@ -47,24 +55,31 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
-        telemetry={"logs": False},  # they would carry what users wrote, in exception texts
+        telemetry=traces,
         middleware=[
-            Middleware(RequestContext, production=settings.production),
-            Middleware(Cors, origins=settings.cors_origin_list),
+            *traced(traces),
+            *([Middleware(ServerTiming)] if settings.server_timing else []),
+            Middleware(RequestContext, observer, production=settings.production),
+            Middleware(
+                Cors, origins=settings.cors_origin_list, exposed=[HEADER] if settings.server_timing else []
+            ),
             Middleware(LastResort),
         ],
     )
     app.state.settings = settings
-    app.state.database = Database(_database_url(settings), settings)
+    app.state.observer = observer
+    app.state.database = Database(_database_url(settings), settings, observer)
     app.state.purge_rhythm = Rhythm()
-    app.state.session_database = _session_database(settings, app.state.database)
-    app.state.listeners = Listeners(app.state.database, settings.live_connections_per_user)
+    app.state.session_database = _session_database(settings, app.state.database, observer)
+    app.state.listeners = Listeners(app.state.database, settings.live_connections_per_user, observer)
     app.state.jwks = Jwks(settings.jwks_url) if settings.jwks_url else None
-    app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database)
+    app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database, observer)
     add_error_handlers(app)
     for routes in (tasks, order, trash, batch, changes, events, health):
         app.include_router(routes.router)
     app.include_router(docs_page)
+    if settings.metrics_on:
+        app.include_router(metrics_page)
     describe_events(app)
     return app
 
@@ -73,7 +88,14 @@ def _database_url(settings: Settings) -> str:
     return settings.database_url or embedded.url(settings.data_dir)
 
 
-def _session_database(settings: Settings, tasks: Database) -> Database | None:
+def _observer(settings: Settings) -> Observer:
+    """Who is told what the service does: nobody, or one that counts, or tells the caller, or both."""
+    if settings.server_timing:
+        return TimedMetrics() if settings.metrics_on else Timings()
+    return Metrics() if settings.metrics_on else Observer()
+
+
+def _session_database(settings: Settings, tasks: Database, observer: Observer) -> Database | None:
     """Return where Better Auth keeps its sessions; None where session tokens are not accepted."""
     match settings.better_auth_database_url:
         case "":
@@ -81,18 +103,20 @@ def _session_database(settings: Settings, tasks: Database) -> Database | None:
         case "same" | settings.database_url:
             return tasks
     try:
-        return Database(settings.better_auth_database_url, settings)
+        return Database(settings.better_auth_database_url, settings, observer)
     except ConfigurationError as error:
         raise ConfigurationError(f"BETTER_AUTH_{error}") from None
 
 
-def _verifier(settings: Settings, jwks: Jwks | None, session_database: Database | None) -> Verifier:
+def _verifier(
+    settings: Settings, jwks: Jwks | None, session_database: Database | None, observer: Observer
+) -> Verifier:
     """Each kind of credential is accepted when its setting is there."""
     rules = ClaimRules(settings.issuer, settings.audiences)
     sessions = None
     if session_database is not None:
         sessions = SessionVerifier(settings.better_auth_secret, Sessions(session_database).find)
-    return Verifier(TokenVerifier(settings.better_auth_secret, jwks, rules), sessions)
+    return Verifier(TokenVerifier(settings.better_auth_secret, jwks, rules), sessions, observer=observer)
 
 
 @asynccontextmanager
@@ -102,6 +126,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     configure_logging(settings)
     end_with_supervisor()
     collect_less_often()
+    begin()
     with ExitStack() as stack:
         if not settings.database_url:
             url = stack.enter_context(embedded.embedded_postgres(settings.data_dir))

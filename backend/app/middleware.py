@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.error_handlers import error_response
 from app.errors import BadRequest, ConfigurationError, InternalError
 from app.observability import log_request, user_hash, where
+from app.observer import Observer
 
 _logger = logging.getLogger("app")
 
@@ -49,8 +50,9 @@ class RequestContext:
     Outermost, so that every answer has them, preflights and failures included.
     """
 
-    def __init__(self, app: ASGIApp, *, production: bool) -> None:
+    def __init__(self, app: ASGIApp, observer: Observer, *, production: bool) -> None:
         self._app = app
+        self._observer = observer
         self._headers = _SECURITY_HEADERS | (_STRICT_TRANSPORT_SECURITY if production else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,6 +60,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        self._observer.request_began()
         request_id = _request_id(scope)
         status = _CLIENT_CLOSED_REQUEST
 
@@ -74,13 +77,16 @@ class RequestContext:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
+            seconds = time.perf_counter() - started
+            route = _route(scope)
+            self._observer.request_ended(scope["method"], route, status, seconds)
             state = scope.get("state", {})
             user = state.get("user")
             log_request(
                 method=scope["method"],
-                route=_route(scope),
+                route=route,
                 status=status,
-                duration_ms=round((time.perf_counter() - started) * 1000, 2),
+                duration_ms=round(seconds * 1000, 2),
                 request_id=request_id,
                 user=user and user_hash(user.id),
                 reason=state.get("reason") or None,
@@ -90,14 +96,14 @@ class RequestContext:
 class Cors(CORSMiddleware):
     """Starlette's CORS, refusing in our one error shape; it stands around all that can fail."""
 
-    def __init__(self, app: ASGIApp, *, origins: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, *, origins: Collection[str], exposed: Collection[str] = ()) -> None:
         super().__init__(
             app,
             allow_origins=origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=_ALLOWED_HEADERS,
             allow_credentials="*" not in origins,
-            expose_headers=_EXPOSED_HEADERS,
+            expose_headers=[*_EXPOSED_HEADERS, *exposed],
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:

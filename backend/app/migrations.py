@@ -8,7 +8,8 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from app.config import BACKEND, Settings
-from app.database import Database, is_unavailable
+from app.database import Database
+from app.database_errors import is_unavailable
 from app.errors import ConfigurationError, Unavailable
 
 

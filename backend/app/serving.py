@@ -20,6 +20,7 @@ from app.auth.tokens import sign
 from app.config import Settings, get_settings
 from app.embedded import embedded_postgres
 from app.errors import ConfigurationError, Unavailable
+from app.exposition import shared_folder
 from app.migrations import migrate, refuse_old_schema
 from app.observability import configure_logging
 
@@ -43,6 +44,8 @@ def run(settings: Settings) -> None:
         listener = stack.enter_context(_listening_socket(settings))
         url = settings.database_url or stack.enter_context(embedded_postgres(settings.data_dir))
         _check_or_migrate(url, settings)
+        if settings.metrics_on and settings.workers > 1:
+            stack.enter_context(shared_folder())
         # Worker processes read the environment again.
         os.environ |= {"DATABASE_URL": url, "BETTER_AUTH_SECRET": settings.better_auth_secret}
         os.environ |= {"HOST": settings.host, "PORT": str(settings.port), "WORKERS": str(settings.workers)}

@@ -17,7 +17,7 @@ from app.queries.owned import Owned
 
 ROOT = Path(inspect.getfile(app)).parent
 MODULES = sorted(ROOT.rglob("*.py"))
-PUBLIC = {"/", "/health", "/health/live", "/docs", "/docs/{name}", "/openapi.json"}
+PUBLIC = {"/", "/health", "/health/live", "/metrics", "/docs", "/docs/{name}", "/openapi.json"}
 ROUTERS = [
     importlib.import_module(module.name).router
     for module in pkgutil.iter_modules(routes.__path__, "app.api.routes.")

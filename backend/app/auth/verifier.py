@@ -8,6 +8,8 @@ from app.auth.bearer import invalid
 from app.auth.claims import User
 from app.auth.sessions import SessionVerifier, decoded
 from app.auth.tokens import TokenVerifier, Verified
+from app.errors import AppError, Unauthorized
+from app.observer import NOBODY, Observer
 
 _MAX_CHARACTERS = 8192
 _MAX_REMEMBERED = 4096
@@ -22,11 +24,13 @@ class Verifier:
         sessions: SessionVerifier | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        observer: Observer = NOBODY,
     ) -> None:
         self._tokens = tokens
         self._sessions = sessions
         self._clock = clock
         self._monotonic = monotonic
+        self._observer = observer
         #: By their SHA-256, and till when: by a clock that nobody can set back.
         self._remembered: dict[bytes, tuple[Verified, float]] = {}
 
@@ -35,16 +39,24 @@ class Verifier:
 
         Raises Unauthorized, and SignInUnavailable when what it is checked against can't be had.
         """
-        if len(credential) > _MAX_CHARACTERS:
-            raise invalid(f"it has more than {_MAX_CHARACTERS} characters")
-        if "%" in credential:
-            credential = decoded(credential)
-        digest = hashlib.sha256(credential.encode()).digest()
-        now = self._clock()
-        known = self._remembered.get(digest)
-        if known is not None and known[0].good_at(now) and self._monotonic() < known[1]:
-            return known[0].user
-        verified = await self._verify(credential, now)
+        began = time.perf_counter()
+        try:
+            if len(credential) > _MAX_CHARACTERS:
+                raise invalid(f"it has more than {_MAX_CHARACTERS} characters")
+            if "%" in credential:
+                credential = decoded(credential)
+            digest = hashlib.sha256(credential.encode()).digest()
+            now = self._clock()
+            known = self._remembered.get(digest)
+            if known is not None and known[0].good_at(now) and self._monotonic() < known[1]:
+                self._observer.token_known(began)
+                return known[0].user
+            verified = await self._verify(credential, now)
+        except AppError as error:
+            result = "refused" if isinstance(error, Unauthorized) else "unavailable"
+            self._observer.token_checked(result, began)
+            raise
+        self._observer.token_checked("verified", began)
         self._remember(digest, verified, self._monotonic() + verified.until - now)
         return verified.user
 

@@ -11,6 +11,7 @@ from app.auth import SignIn
 from app.database import Database, Statement
 from app.errors import Ending, RateLimited
 from app.observability import where
+from app.observer import NOBODY, Observer
 from app.queries.listener import Followed, Listener
 from app.queries.tables import LISTS
 
@@ -72,8 +73,9 @@ class _Here:
 class Listeners:
     """All open streams of a process, by event loop and user. Without any it does nothing."""
 
-    def __init__(self, database: Database, per_user: int) -> None:
+    def __init__(self, database: Database, per_user: int, observer: Observer = NOBODY) -> None:
         self._database = database
+        self._observer = observer
         self._per_user = per_user
         self._loops: dict[asyncio.AbstractEventLoop, _Here] = {}
         self._ended = False
@@ -92,9 +94,11 @@ class Listeners:
         if self._ended:
             listener.wake(Ending.SHUTDOWN)
         followed.listeners.add(listener)
+        self._observer.stream_opened()
         try:
             yield listener
         finally:
+            self._observer.stream_closed()
             followed.listeners.remove(listener)
             if not followed.listeners:
                 del here.followed[user_id]
