@@ -1,4 +1,4 @@
-"""The dashboard of deploy/, as a Grafana reads it: its panels, and their queries with the variables filled in."""
+"""The dashboard of deploy/, as Grafana reads it: its panels, and their queries with variables filled in."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from tests.watching import DEPLOY
 FILE = DEPLOY / "grafana/dashboard.json"
 
 #: What Grafana's variables stand for in the tests.
-VARIABLES = {"$__rate_interval": "1m", "$job": "tasks-api", "$route": ".*", "$quantile": "0.95"}
+VARIABLES = {"$__rate_interval": "5m", "$job": "tasks-api", "$route": ".*", "$quantile": "0.95"}
 
 
 @dataclass(frozen=True)
