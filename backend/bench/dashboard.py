@@ -24,6 +24,12 @@ _WORKERS = 2
 _SETTLE_SECONDS = 12
 
 
+async def _use_once(url: str, database_url: str) -> None:
+    """Do everything once: what is counted for the first time has not grown yet."""
+    await traffic(url, callers=1, rounds=2)
+    await one_write_that_fails(url, database_url)
+
+
 async def _use(url: str, database_url: str) -> None:
     async with AsyncExitStack() as stack:
         for number, (callers, rounds) in enumerate(_LOAD):
@@ -49,7 +55,7 @@ def main() -> None:
         with commands.start("tasks-api", "serve", data_dir=folder / "data", **settings, **own) as service:
             service.started(workers=_WORKERS)
             with prometheus(folder / "prometheus", service.url.removeprefix("http://")) as watching:
-                asyncio.run(traffic(service.url, callers=1, rounds=2))
+                asyncio.run(_use_once(service.url, url))
                 time.sleep(_SETTLE_SECONDS)
                 start = time.time()
                 asyncio.run(_use(service.url, url))

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ _PALETTE = (
     *("#37872d", "#e0b400", "#1f60c4", "#fa6400", "#c4162a", "#8f3bb8", "#96d98d"),
 )
 _RATE_SECONDS = 10
+_DAY_SECONDS = 86_400
 _LEGEND_LINES = 5
 _WITHOUT_FRACTION = 100
 
@@ -40,7 +40,7 @@ class Moments:
 @dataclass(frozen=True)
 class _Series:
     name: str
-    times: list[datetime]
+    times: list[float]  # in days since 1970, as matplotlib counts
     values: list[float]
 
 
@@ -65,7 +65,7 @@ def _ask(watching: Prometheus, panel: dict[str, Any], moments: Moments) -> list[
             for label, value in one["metric"].items():
                 name = name.replace(f"{{{{{label}}}}}", value)
             if points:
-                times = [datetime.fromtimestamp(at, UTC) for at, _ in points]
+                times = [at / _DAY_SECONDS for at, _ in points]
                 found.append(_Series(name, times, [value for _, value in points]))
     return found
 
@@ -79,13 +79,19 @@ def _draw_panel(figure: Figure, panel: dict[str, Any], rows: int, series: list[_
     if panel["type"] == "row":
         figure.text(left / wide, bottom / high + 0.0015, panel["title"], fontsize=12, weight="bold")
         return
+    title = panel["title"].replace("$quantile", "p95")
     face = _PANEL
     if panel["type"] == "stat":
         face = _judged(panel, series)
     box = (left / wide, bottom / high)
-    style = {"boxstyle": "round,pad=0,rounding_size=0.002", "facecolor": face, "edgecolor": _LINE}
+    style: dict[str, Any] = {
+        "zorder": -1,
+        "boxstyle": "round,pad=0,rounding_size=0.002",
+        "facecolor": face,
+        "edgecolor": _LINE,
+    }
     figure.add_artist(FancyBboxPatch(box, width / wide, height / high, mutation_aspect=wide / high, **style))
-    figure.text((left + 0.12) / wide, top - 0.22 / high, panel["title"], fontsize=9.5, weight="medium")
+    figure.text((left + 0.12) / wide, top - 0.22 / high, title, fontsize=9.5, weight="bold")
     if panel["type"] == "stat":
         _draw_stat(figure, panel, series, ((left + width / 2) / wide, (bottom + height * 0.5) / high))
         inside = (left, bottom + 0.04, width, height * 0.3)
