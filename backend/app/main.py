@@ -6,15 +6,13 @@ from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from app import __version__, embedded
-from app.api.docs_page import router as docs_page
 from app.api.error_handlers import add_error_handlers
 from app.api.metrics_page import router as metrics_page
 from app.api.openapi import describe_events
-from app.api.routes import batch, changes, events, health, order, tasks, trash
+from app.api.routes import ROUTES
 from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
 from app.database import Database
@@ -53,8 +51,8 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        routes=[*ROUTES, *(metrics_page.routes if settings.metrics_on else [])],
         lifespan=lifespan,
-        generate_unique_id_function=_operation_id,
         telemetry=traces,
         middleware=[
             *traced(traces),
@@ -75,11 +73,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.jwks = Jwks(settings.jwks_url) if settings.jwks_url else None
     app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database, observer)
     add_error_handlers(app)
-    for routes in (tasks, order, trash, batch, changes, events, health):
-        app.include_router(routes.router)
-    app.include_router(docs_page)
-    if settings.metrics_on:
-        app.include_router(metrics_page)
     describe_events(app)
     return app
 
@@ -149,12 +142,6 @@ async def close(app: FastAPI) -> None:
     if app.state.session_database is not None:
         await app.state.session_database.close()
     await app.state.database.close()
-
-
-def _operation_id(route: APIRoute) -> str:
-    """`list_tasks` is the contract's `listTasks`."""
-    first, *others = route.name.split("_")
-    return first + "".join(word.capitalize() for word in others)
 
 
 def __getattr__(name: str) -> FastAPI:

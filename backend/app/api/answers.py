@@ -11,6 +11,7 @@ from app.api.entity_tags import described
 from app.api.error_handlers import documented
 from app.api.gate import GuardedRoute
 from app.api.idempotency import KEY_PARAMETER
+from app.api.openapi import operation_id
 from app.errors import (
     BadRequest,
     InternalError,
@@ -63,6 +64,7 @@ def task_router(tag: str = "Tasks", route_class: type[GuardedRoute] = GuardedRou
         route_class=route_class,
         dependencies=[Security(bearer)],
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
         responses=documented(BadRequest, Unauthorized, PayloadTooLarge, InternalError, Unavailable),
     )
 

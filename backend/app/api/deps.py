@@ -62,17 +62,18 @@ ListenersDep = Annotated[Listeners, Depends(get_listeners)]
 def owned(kind: type[_Owned]) -> Callable[..., Awaitable[_Owned]]:
     """Make the dependency that gives the caller's own, the only ones a route ever sees."""
 
-    async def get_owned(request: Request, database: DatabaseDep, listeners: ListenersDep) -> _Owned:
-        return kind(database, request.state.user.id, listeners.tell)
+    async def get_owned(request: Request) -> _Owned:
+        app = request.app.state
+        return kind(app.database, request.state.user.id, app.listeners.tell)
 
     return get_owned
 
 
-async def get_user_batches(
-    request: Request, database: DatabaseDep, listeners: ListenersDep, settings: SettingsDep
-) -> UserBatches:
+async def get_user_batches(request: Request) -> UserBatches:
     """Return the caller's batches."""
-    return UserBatches(database, request.state.user.id, listeners.tell, settings.require_if_match)
+    app = request.app.state
+    user_id, demands = request.state.user.id, app.settings.require_if_match
+    return UserBatches(app.database, user_id, app.listeners.tell, demands)
 
 
 async def get_user_revisions(
@@ -90,10 +91,10 @@ async def get_user_revisions(
         yield revisions
 
 
-async def get_if_match(request: Request, settings: SettingsDep) -> Collection[int] | None:
+async def get_if_match(request: Request) -> Collection[int] | None:
     """Return the revisions that a change is for; None where any will do."""
     found = condition("If-Match", request.headers.getlist("if-match"), weak=False)
-    if found is None and settings.require_if_match:
+    if found is None and request.app.state.settings.require_if_match:
         raise PreconditionRequired
     return None if found is None or found.anything else found.revisions
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
-from starlette.types import Message
+from starlette.requests import ClientDisconnect
 
+from app.api.calling import calling
 from app.auth import bearer_token
 from app.errors import PayloadTooLarge, UnsupportedMediaType
 
@@ -25,20 +25,23 @@ class GuardedRoute(APIRoute):
     bodies = 1  # how many times MAX_BODY_BYTES a body may have
 
     def get_route_handler(self) -> Handler:
-        """Put the gate before FastAPI's handler."""
-        handler = super().get_route_handler()
+        """Put the gate before the handler."""
+        call, fallback = calling(self), super().get_route_handler()
         takes_body = self.body_field is not None
+        if takes_body and call is None:
+            raise TypeError(
+                f"{self.name}: with a body, ask for the path and for what takes the request alone"
+            )
 
         async def guarded(request: Request) -> Response:
             limit = self.bodies * request.app.state.settings.max_body_bytes
             _refuse_declared_size(request.headers, limit)
             token = bearer_token(request.headers.getlist("authorization"))
             request.state.user = await request.app.state.verifier.user(token)
-            if takes_body:
-                request = _BodyRequest(request, limit)
-                if await request.body():
-                    _refuse_other_media(request.headers)
-            return await handler(request)
+            body = await _read(request, limit) if takes_body else b""
+            if body:
+                _refuse_other_media(request.headers)
+            return await (call(request, body) if call else fallback(request))
 
         return guarded
 
@@ -49,25 +52,19 @@ class LargeBodyRoute(GuardedRoute):
     bodies = 10
 
 
-class _BodyRequest(Request):
-    """A request whose body is counted while it is read, and parsed strictly."""
-
-    def __init__(self, request: Request, limit: int) -> None:
-        super().__init__(request.scope, self._receive_counted)
-        self._receive_more = request.receive
-        self._limit = limit
-        self._received = 0
-
-    async def _receive_counted(self) -> Message:
-        message = await self._receive_more()
-        self._received += len(message.get("body", b""))
-        if self._received > self._limit:
-            raise PayloadTooLarge(self._limit)
-        return message
-
-    async def json(self) -> Any:  # noqa: ANN401 - it is any JSON
-        """Parse as RFC 8259 says: no NaN, no lone surrogates, UTF-8 only, bounded depth."""
-        return orjson.loads(await self.body())
+async def _read(request: Request, limit: int) -> bytes:
+    """Read the body, no further than `limit` bytes; raises PayloadTooLarge and ClientDisconnect."""
+    body = bytearray()
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise PayloadTooLarge(limit)
+        more = message.get("more_body", False)
+    return bytes(body)
 
 
 def _refuse_declared_size(headers: Headers, limit: int) -> None:

@@ -3,6 +3,13 @@
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+
+def operation_id(route: APIRoute) -> str:
+    """`list_tasks` is the contract's `listTasks`."""
+    first, *others = route.name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def describe_events(app: FastAPI) -> None:

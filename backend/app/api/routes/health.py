@@ -6,9 +6,10 @@ from fastapi import APIRouter, Response
 
 from app import __version__
 from app.api.deps import DatabaseDep, SettingsDep
+from app.api.openapi import operation_id
 from app.schemas.health import HealthResponse, LiveResponse, ServiceResponse
 
-router = APIRouter(tags=["Health"], redirect_slashes=False)
+router = APIRouter(tags=["Health"], redirect_slashes=False, generate_unique_id_function=operation_id)
 
 
 @router.get(
