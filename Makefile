@@ -2,7 +2,7 @@
 # not on PATH), backend/.venv/ (the service and its tools), .data/ (the embedded PostgreSQL).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types imports migrate test-slow test-browser test-pgbouncer test-prometheus dashboard bench-auth bench-live clean
+.PHONY: help run test check format lint types imports migrate test-slow test-browser test-pgbouncer test-prometheus dashboard bench bench-auth bench-live bench-metrics clean
 
 # The certificates of this machine, which may know an authority that uv's own do not (a company's proxy).
 export UV_SYSTEM_CERTS := 1
@@ -13,6 +13,7 @@ OWN_UV := $(if $(filter ../%,$(UV)),.uv/bin/uv)
 BIN := .venv/bin
 READY := backend/.venv/.ready
 BETTER_AUTH := backend/tests/better_auth/node_modules/.ready
+BENCH_NODE := backend/bench/subjects/node/node_modules/.ready
 HAS_NODE := $(shell node backend/tests/better_auth/has_node.cjs 2>/dev/null && command -v npm)
 NO_NODE := -m 'not browser and not pgbouncer and not prometheus and not slow and not node'
 IN_BACKEND := cd backend &&
@@ -63,7 +64,7 @@ test-prometheus: $(READY) ## the alert rules and the dashboard on a real Prometh
 
 dashboard: $(READY) ## draw docs/images/dashboard.png, from a real Prometheus that watches two workers
 	@command -v prometheus >/dev/null || $(call apt,prometheus)
-	$(IN_BACKEND) $(UV) sync --quiet --locked --extra embedded --group plots
+	$(IN_BACKEND) $(UV) sync --quiet --locked --extra embedded --group bench
 	@$(IN_BACKEND) $(BIN)/python -m bench.dashboard
 
 bench-auth: $(READY) ## measure what checking a credential costs, each figure against its goal
@@ -72,8 +73,17 @@ bench-auth: $(READY) ## measure what checking a credential costs, each figure ag
 bench-live: $(READY) ## measure what 5,000 idle listeners cost a process, in a minute and a half
 	@$(IN_BACKEND) $(BIN)/python -m bench.live
 
+bench-metrics: $(READY) ## measure what counting for /metrics adds to a request, in half a minute
+	@$(IN_BACKEND) $(BIN)/python -m bench.metrics
+
+bench: $(READY) $(if $(HAS_NODE),$(BENCH_NODE)) ## compare with what else one would pick, and hold every goal of speed (with Debian's wrk; installed if you are root)
+	@command -v wrk >/dev/null || $(call apt,wrk)
+	$(if $(HAS_NODE),,@echo "Left out: the systems in JavaScript, for want of Node.js 20.19 or newer with npm.")
+	@$(IN_BACKEND) $(UV) sync --quiet --locked --extra embedded --group bench
+	@$(IN_BACKEND) $(BIN)/python -m bench
+
 clean: ## remove what was installed here; your data in .data/ stays
-	rm -rf .uv backend/.venv backend/tests/better_auth/node_modules
+	rm -rf .uv backend/.venv backend/tests/better_auth/node_modules backend/bench/subjects/node/node_modules
 
 apt = { [ "$$(id -u)" = 0 ] || { echo "Install $(1) first: sudo apt-get install $(1)"; exit 1; }; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); }
@@ -87,6 +97,11 @@ $(BETTER_AUTH): backend/tests/better_auth/package-lock.json
 	@echo "Installing Better Auth and TypeScript for the tests, once."
 	@cd backend/tests/better_auth && npm ci --loglevel=error --no-audit --no-fund \
 		|| { echo "npm can't install it; to test without: make test HAS_NODE="; exit 1; }
+	@touch $@
+
+$(BENCH_NODE): backend/bench/subjects/node/package-lock.json
+	@echo "Installing the systems in JavaScript that the bench compares with, once."
+	@cd backend/bench/subjects/node && npm ci --loglevel=error --no-audit --no-fund
 	@touch $@
 
 .uv/bin/uv:

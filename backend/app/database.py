@@ -17,15 +17,15 @@ from app.database_errors import is_unavailable, kind
 from app.database_url import Target
 from app.errors import Unavailable
 from app.observer import NOBODY, Observer
+from app.pool import Pool
 
 Row: TypeAlias = asyncpg.Record
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 _DIALECT = sqlalchemy_asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 #: Neon suspends after 300 s without queries and takes every connection with it (research: postgres B3).
 _IDLE_SECONDS = 240
-_RELEASE_SECONDS = 0.5
+_LOOK_SECONDS = 0.01
 _CLOSE_SECONDS = 2
 
 
@@ -81,7 +81,7 @@ class Database:
             "statement_cache_size": 100 if keep_prepared else 0,
         }
         self._pools: dict[asyncio.AbstractEventLoop, tuple[AsyncGenerator[Pool], Pool]] = {}
-        self._check: asyncio.Task[object] | None = None
+        self._check: asyncio.Task[bool] | None = None
         self.last_used = float("-inf")  #: when it answered last, by time.monotonic()
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
@@ -90,17 +90,10 @@ class Database:
         Raises Unavailable when the database can't be reached, refuses service or takes longer than
         DATABASE_TIMEOUT seconds, waiting for a connection included.
         """
-        began, connected = time.perf_counter(), None
         try:
             async with asyncio.timeout(self._timeout):
                 pool = await self._pool()
-                connection = await pool.acquire()
-                connected = time.perf_counter()
-                try:
-                    rows = await connection.fetch(statement.sql, *statement.arguments(values))
-                finally:
-                    # Bounded: after a cancelled statement this waits for the server's word on it.
-                    await pool.release(connection, timeout=_RELEASE_SECONDS)
+                rows = await pool.fetch(statement.sql, statement.arguments(values))
                 self.last_used = time.monotonic()
                 return rows
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -108,8 +101,6 @@ class Database:
             if is_unavailable(error):
                 raise Unavailable from error
             raise
-        finally:
-            self._observer.statement_ended(began, connected)
 
     async def fetch_one(self, statement: Statement, **values: Any) -> Row | None:
         """Run one statement that gives at most one row."""
@@ -119,14 +110,16 @@ class Database:
     async def answers_within(self, seconds: float) -> bool:
         """Whether the database answers in time; simultaneous callers share one check.
 
-        A check that takes longer goes on behind, so that a connection that is slow to open (a sleeping
-        database, TLS from far away) is there for the next one instead of being given up for ever.
+        Any statement's answer says as much: under full load a check waits its turn. It goes on behind,
+        so that a connection that is slow to open (a sleeping database, say) is there for the next.
         """
         check = self._check
         if check is None or check.done() or check.get_loop() is not asyncio.get_running_loop():
             check = self._check = asyncio.create_task(self._answers())
-        done, _ = await asyncio.wait({check}, timeout=seconds)
-        return check in done and check.result() is True
+        began = time.monotonic()
+        while not check.done() and self.last_used < began > time.monotonic() - seconds:
+            await asyncio.wait({check}, timeout=min(seconds, _LOOK_SECONDS))
+        return check.result() if check.done() else self.last_used >= began
 
     async def _answers(self) -> bool:
         try:
@@ -153,8 +146,7 @@ class Database:
 
     async def close(self) -> None:
         """Close the pool of the running event loop."""
-        opened = self._pools.pop(asyncio.get_running_loop(), None)
-        if opened is not None:
+        if opened := self._pools.pop(asyncio.get_running_loop(), None):
             await opened[0].aclose()
 
     async def _pool(self) -> Pool:
@@ -172,7 +164,8 @@ class Database:
         An event loop closes the asynchronous generators that were started in it (asyncio.Runner does, and
         with it every server and test runner), so a pool never outlives its loop, lifespan or not.
         """
-        pool = await asyncpg.create_pool(**self._arguments)
+        raw = await asyncpg.create_pool(**self._arguments)
+        pool = Pool(raw, self._arguments["max_size"], self._observer)
         try:
             yield pool
         finally:

@@ -15,11 +15,12 @@ from app.api.openapi import describe_events
 from app.api.routes import ROUTES
 from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
+from app.cors import Cors
 from app.database import Database
 from app.errors import ConfigurationError
 from app.exposition import begin
 from app.metrics import Metrics
-from app.middleware import Cors, LastResort, RequestContext
+from app.middleware import LastResort, RequestContext
 from app.migrations import migrate
 from app.observability import configure_logging
 from app.observer import Observer

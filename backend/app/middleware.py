@@ -1,25 +1,22 @@
-"""What stands around every request, as plain ASGI: its id and log line, CORS, the last resort."""
+"""What stands around every request, as plain ASGI: its id and log line, the last resort."""
 
 import logging
 import re
 import secrets
 import time
-from collections.abc import Collection
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware.cors import CORSMiddleware
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.error_handlers import error_response
-from app.errors import BadRequest, ConfigurationError, InternalError
+from app.errors import ConfigurationError, InternalError
 from app.observability import log_request, user_hash, where
 from app.observer import Observer
 
 _logger = logging.getLogger("app")
 
-_WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_WELL_FORMED_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _CLIENT_CLOSED_REQUEST = 499  # nginx's number for a caller who left; only the log sees it
 
 _SECURITY_HEADERS = {
@@ -33,17 +30,6 @@ _SECURITY_HEADERS = {
 _STRICT_TRANSPORT_SECURITY = {"Strict-Transport-Security": "max-age=31536000"}  # RFC 6797, one year
 
 
-# What a page may send, beside what Fetch always lets it, and what it may read.
-_ALLOWED_HEADERS = [
-    *("Authorization", "Idempotency-Key", "If-Match", "If-None-Match"),
-    *("Last-Event-ID", "Prefer", "X-Request-ID"),
-]
-_EXPOSED_HEADERS = [
-    *("Allow", "ETag", "Idempotent-Replayed", "Link", "Preference-Applied", "Retry-After"),
-    *("WWW-Authenticate", "X-Request-ID", "X-Revision"),
-]
-
-
 class RequestContext:
     """Gives each request an id, puts it and the security headers on the answer, and logs one line.
 
@@ -53,7 +39,8 @@ class RequestContext:
     def __init__(self, app: ASGIApp, observer: Observer, *, production: bool) -> None:
         self._app = app
         self._observer = observer
-        self._headers = _SECURITY_HEADERS | (_STRICT_TRANSPORT_SECURITY if production else {})
+        headers = _SECURITY_HEADERS | (_STRICT_TRANSPORT_SECURITY if production else {})
+        self._headers = Headers(headers).raw
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,10 +55,10 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                headers = message["headers"]
+                own = {name for name, _ in headers}
+                headers += [header for header in self._headers if header[0] not in own]
+                headers.append((b"x-request-id", request_id.encode()))
             await send(message)
 
         try:
@@ -91,32 +78,6 @@ class RequestContext:
                 user=user and user_hash(user.id),
                 reason=state.get("reason") or None,
             )
-
-
-class Cors(CORSMiddleware):
-    """Starlette's CORS, refusing in our one error shape; it stands around all that can fail."""
-
-    def __init__(self, app: ASGIApp, *, origins: Collection[str], exposed: Collection[str] = ()) -> None:
-        super().__init__(
-            app,
-            allow_origins=origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=_ALLOWED_HEADERS,
-            allow_credentials="*" not in origins,
-            expose_headers=[*_EXPOSED_HEADERS, *exposed],
-        )
-
-    def preflight_response(self, request_headers: Headers) -> Response:
-        """Answer a preflight; it needs no token."""
-        answer = super().preflight_response(request_headers)
-        if answer.status_code < 400:  # noqa: PLR2004
-            return answer
-        reason = bytes(answer.body).decode()  # which of origin, method and headers it was
-        refusal = error_response(BadRequest(f"{reason}; CORS_ORIGINS lists the origins that may call."))
-        for name, value in answer.headers.items():
-            if name.startswith("access-control-") or name == "vary":
-                refusal.headers[name] = value
-        return refusal
 
 
 class LastResort:
@@ -165,9 +126,9 @@ def _in_one_line(send: Send) -> Send:
 
 def _request_id(scope: Scope) -> str:
     """Take over a well-formed id of the caller's; anything else might be an attack on the log."""
-    given = Headers(scope=scope).getlist("x-request-id")
+    given: list[bytes] = [value for name, value in scope["headers"] if name == b"x-request-id"]
     if len(given) == 1 and _WELL_FORMED_ID.fullmatch(given[0]):
-        return given[0]
+        return given[0].decode()
     return secrets.token_hex(16)
 
 

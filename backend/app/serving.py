@@ -126,7 +126,8 @@ def _callable_host(host: str) -> str:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
-    config = uvicorn.Config(
+    kind = _sharing_config() if settings.workers > 1 else uvicorn.Config
+    config = kind(
         "app.main:app",
         workers=settings.workers,
         log_config=None,
@@ -144,6 +145,14 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
             _end_workers()
     else:
         _Server(config).run(sockets=[listener])
+
+
+def _sharing_config() -> type[uvicorn.Config]:
+    if sys.platform == "win32":  # neither uvloop nor sockets that several processes wait on
+        return uvicorn.Config
+    from app.balancing import Config  # noqa: PLC0415 - one worker has nobody to share with
+
+    return Config
 
 
 class _Server(uvicorn.Server):

@@ -9,6 +9,11 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+#: How long, in seconds, a receiver may take, unless variables say otherwise. The SDK's own 10, once for spans
+#: and twice for metrics when the process ends, are more than the end may take. Metrics lose nothing: the next
+#: ones hold what these did.
+_PATIENCE = {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "0.8", "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "0.4"}
+
 
 def telemetry() -> TelemetryConfig:
     """Return FastAPI's `telemetry=`: everything off unless there is somewhere to export to.
@@ -21,6 +26,8 @@ def telemetry() -> TelemetryConfig:
         "logs": False,
         "auto_configure": True,
     }
+    if (config["tracing"] or config["metrics"]) and "OTEL_EXPORTER_OTLP_TIMEOUT" not in os.environ:
+        os.environ |= _PATIENCE | dict(os.environ)
     if config["tracing"] and find_spec("opentelemetry.sdk"):  # without, FastAPI says what to install
         from app.spans import tracer_provider  # noqa: PLC0415 - it needs the extra
 

@@ -54,10 +54,10 @@ def _verifier(url: str) -> Verifier:
 # Microseconds for one verification
 
 
-async def verifications() -> list[Figure]:
+async def verifications(algorithms: Sequence[str] = ALGORITHMS, *, sessions: bool = True) -> list[Figure]:
     """Verify credentials of every kind, first never seen, then the same again, kind by kind in each round."""
-    pairs = [KeyPair(algorithm, algorithm) for algorithm in ALGORITHMS]
-    kinds: dict[str, Make] = {"HS256": shared, "session": session}
+    pairs = [KeyPair(algorithm, algorithm) for algorithm in algorithms]
+    kinds: dict[str, Make] = {"HS256": shared} | ({"session": session} if sessions else {})
     kinds |= {pair.algorithm: partial(published, pair) for pair in pairs}
     async with key_server() as server:
         server.behave = answering(key_set(*(pair.jwk() for pair in pairs)))

@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 
+_SMALL = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured, and what it may be at most; without a goal it is only told."""
+    """What was measured, and what it may be at most, or must be at least; without a goal it is only told."""
 
     name: str
     unit: str
@@ -17,6 +19,7 @@ class Figure:
     goal: float | None = None
     #: A count must keep its goal in every round, a time on a shared machine in the median.
     always: bool = False
+    at_least: bool = False
 
     @property
     def measured(self) -> float:
@@ -26,7 +29,14 @@ class Figure:
     def met(self) -> bool | None:
         if self.goal is None:
             return None
+        if self.at_least:
+            return (min(self.rounds) if self.always else self.measured) >= self.goal
         return (max(self.rounds) if self.always else self.measured) <= self.goal
+
+    @property
+    def wanted(self) -> str:
+        """Say the goal; nothing where there is none."""
+        return "" if self.goal is None else f"{'>=' if self.at_least else '<='} {number(self.goal)}"
 
 
 @dataclass(slots=True)
@@ -56,11 +66,13 @@ def table(figures: Sequence[Figure]) -> str:
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
-    spread = f"{_number(min(figure.rounds))} to {_number(max(figure.rounds))}"
-    goal = "-" if figure.goal is None else f"<= {figure.goal:,.0f}"
+    spread = f"{number(min(figure.rounds))} to {number(max(figure.rounds))}"
     met = {True: "yes", False: "NO", None: "-"}[figure.met]
-    return figure.name, _number(figure.measured), spread, figure.unit, goal, met
+    return figure.name, number(figure.measured), spread, figure.unit, figure.wanted or "-", met
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+def number(value: float) -> str:
+    """Write a number with as many digits as mean something."""
+    if value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= _SMALL else f"{value:,.2f}"

@@ -36,8 +36,8 @@ from app.embedded import embedded_postgres
 from app.errors import Unavailable
 from app.main import create_app
 from app.migrations import migrate, newest_revision
+from bench.wire import Wire
 from tests.conftest import FAST, SECRET, ClientFor, administer, named
-from tests.test_round_trips import Wire
 from tests.test_tasks import make
 
 ECHO = Statement(select(bindparam("value", type_=Integer).label("value")))
@@ -266,15 +266,14 @@ async def test_behind_a_pooler_a_statement_is_two_round_trips(
     """It is described before it runs; still in one transaction, so on one server connection."""
     address, upstream = database_url.split("?host=")
     folder = tmp_path_factory.mktemp("w")
-    wire = Wire()
-    server = await wire.serve(folder, f"{upstream}/.s.PGSQL.5432")
     url = f"{address}?host={folder}&pgbouncer=true"
-    async with opened(url, database_pool_size=1, database_prepared_statements=prepared) as database:
-        await database.fetch(ECHO, value=1)
-        before = wire.round_trips
-        await database.fetch(ECHO, value=2)
-        assert wire.round_trips - before == round_trips
-    server.close()
+    settings = {"database_pool_size": 1, "database_prepared_statements": prepared}
+    with Wire(folder, Path(upstream)) as wire:
+        async with opened(url, **settings) as database:
+            await database.fetch(ECHO, value=1)
+            before = wire.round_trips
+            await database.fetch(ECHO, value=2)
+            assert wire.round_trips - before == round_trips
 
 
 async def test_the_schemas_revision_is_known(database_url, make_database):
@@ -470,12 +469,12 @@ async def test_a_lock_that_another_session_holds_is_503_in_time(database_url, co
 async def test_a_pool_with_every_connection_busy_is_503(database_url, service):
     async with service(database_url, database_pool_size=2, database_timeout=0.3) as (database, client):
         pool = await database._pool()  # noqa: SLF001 - nothing of the service holds a connection this long
-        busy = [await pool.acquire() for _ in range(2)]
+        busy = [await pool._take() for _ in range(2)]  # noqa: SLF001
         answer, seconds = await timed(client.get("/tasks"))
         assert is_unavailable(answer)
         assert seconds < PROMISED
         for connection in busy:
-            await pool.release(connection)
+            pool._pass_on(connection)  # noqa: SLF001
         assert (await client.get("/tasks")).status_code == 200
 
 
@@ -567,6 +566,27 @@ async def test_simultaneous_health_checks_share_one_connection(database_url, con
     async with opened(f"{database_url}&application_name={name}") as database:
         assert all(await asyncio.gather(*(database.answers_within(2) for _ in range(50))))
         assert len(await connections(name)) == 1
+
+
+async def test_a_full_pool_is_healthy_as_long_as_its_statements_are_answered(database_url):
+    """The check waits its turn, for a second here; what is answered meanwhile says as much."""
+    nap = Statement(select(func.pg_sleep(0.05)))
+    async with opened(database_url, database_pool_size=1) as database:
+        queue = [asyncio.create_task(database.fetch(nap)) for _ in range(20)]
+        await asyncio.sleep(0)
+        assert await database.answers_within(0.5)
+        assert not queue[-1].done()
+        await asyncio.gather(*queue)
+
+
+async def test_a_full_pool_whose_statements_are_not_answered_is_not_healthy(database_url):
+    nap = Statement(select(func.pg_sleep(1)))
+    async with opened(database_url, database_pool_size=1) as database:
+        await database.fetch(Statement(select(func.pg_sleep(0))))
+        stuck = asyncio.create_task(database.fetch(nap))
+        await asyncio.sleep(0)
+        assert not await database.answers_within(0.2)
+        await stuck
 
 
 @pytest.fixture

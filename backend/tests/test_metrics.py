@@ -1,6 +1,7 @@
 """/metrics: what is counted, for whom it is, and that nobody can put anything of theirs into it."""
 
 import asyncio
+import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -86,9 +87,10 @@ async def test_requests_are_counted_by_method_template_and_class_of_status(calle
 
 
 async def test_a_request_is_in_the_buckets_that_it_fits_and_in_seconds(fresh, client_for):
-    @fresh.get("/slow")
     async def be_slow() -> None:
         await asyncio.sleep(0.06)
+
+    fresh.add_api_route("/slow", be_slow)
 
     async with client_for(None, fresh) as client:
         await client.get("/slow")
@@ -104,9 +106,10 @@ async def test_a_request_is_in_the_buckets_that_it_fits_and_in_seconds(fresh, cl
 async def test_what_is_answered_is_in_flight_and_no_longer_than_that(fresh, client_for):
     release = asyncio.Event()
 
-    @fresh.get("/held")
     async def hold() -> None:
         await release.wait()
+
+    fresh.add_api_route("/held", hold)
 
     async with client_for(None, fresh) as client:
         held = asyncio.create_task(client.get("/held"))
@@ -165,13 +168,12 @@ async def test_errors_of_the_database_are_counted_by_their_class(settings, clien
 
 async def test_a_pool_without_a_free_connection_is_a_timeout_and_a_wait(settings, client_for):
     """A database that never lets anybody in: a socket that listens and says nothing."""
-    server = await asyncio.start_server(lambda *_: asyncio.sleep(60), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    silent = {"database_url": f"postgresql://postgres@127.0.0.1:{port}/x", "database_timeout": 0.1}
-    async with service(settings, client_for, **silent, health_timeout=10) as client:
-        await client.get("/health")
-        found = await scraped(client)
-    server.close()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"postgresql://postgres@127.0.0.1:{server.getsockname()[1]}/x"
+        silent = {"database_url": url, "database_timeout": 0.1, "health_timeout": 10}
+        async with service(settings, client_for, **silent) as client:
+            await client.get("/health")
+            found = await scraped(client)
     assert value(found, "tasks_database_errors_total", **{"class": "timeout"}) == 1
     assert value(found, "tasks_database_pool_wait_seconds_sum") >= 0.1
 

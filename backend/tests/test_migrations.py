@@ -9,10 +9,12 @@ from typing import Any
 import asyncpg
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
+from app import migrations
 from app.config import BACKEND, Settings
 from app.database_url import Target
 from app.errors import ConfigurationError, Unavailable
@@ -44,6 +46,18 @@ async def schema(url: str) -> list[tuple[Any, ...]]:
 
 async def downgrade(url: str) -> None:
     await asyncio.to_thread(command.downgrade, alembic_config(url), "base")
+
+
+def test_the_files_of_the_migrations_are_named_by_their_revisions():
+    """So a process that only serves knows them without Alembic."""
+    known = [script.revision for script in ScriptDirectory.from_config(alembic_config("")).walk_revisions()]
+    assert migrations._known_revisions() == known  # noqa: SLF001 - what newest_revision() is made of
+
+
+def test_serving_needs_no_alembic():
+    program = "import sys, app.main, app.serving; print('alembic' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", program], cwd=BACKEND, capture_output=True, check=True)
+    assert found.stdout == b"False\n"
 
 
 def start(program: str, *arguments: str, url: str, **variables: str) -> subprocess.Popen[str]:

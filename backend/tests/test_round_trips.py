@@ -1,8 +1,7 @@
 """Each endpoint costs one round trip to PostgreSQL, counted on the wire."""
 
-import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,60 +10,17 @@ import pytest
 
 from app.config import Settings
 from app.main import create_app
+from bench.wire import Wire
 from tests.conftest import SECRET, ClientFor, administer
 from tests.test_tasks import make
 
-_STARTUP_HEADER = 4
-_MESSAGE_HEADER = 5
-
-
-class Wire:
-    """A proxy before PostgreSQL that counts what a client waits an answer for.
-
-    A Sync, a simple Query and a Flush end what is sent together (PostgreSQL's frontend/backend protocol);
-    each of them is a round trip.
-    """
-
-    def __init__(self) -> None:
-        self.round_trips = 0
-
-    async def serve(self, folder: Path, upstream: str) -> asyncio.Server:
-        async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            server_reader, server_writer = await asyncio.open_unix_connection(upstream)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._count(reader, server_writer))
-                group.create_task(_copy(server_reader, writer))
-
-        return await asyncio.start_unix_server(connect, folder / ".s.PGSQL.5432")
-
-    async def _count(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            size = await reader.readexactly(_STARTUP_HEADER)
-            writer.write(size + await reader.readexactly(int.from_bytes(size) - _STARTUP_HEADER))
-            while True:
-                header = await reader.readexactly(_MESSAGE_HEADER)
-                self.round_trips += header[:1] in b"SQH"
-                writer.write(header + await reader.readexactly(int.from_bytes(header[1:]) - 4))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
-        writer.write(data)
-    writer.close()
-
 
 @pytest.fixture
-async def wire(
-    tmp_path_factory: pytest.TempPathFactory, database_url: str
-) -> AsyncIterator[tuple[Wire, str]]:
-    folder = tmp_path_factory.mktemp("w")
+def wire(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[tuple[Wire, str]]:
     address, upstream = database_url.split("?host=")
-    wire = Wire()
-    server = await wire.serve(folder, f"{upstream}/.s.PGSQL.5432")
-    yield wire, f"{address}?host={folder}"
-    server.close()
+    folder = tmp_path_factory.mktemp("w")
+    with Wire(folder, Path(upstream)) as wire:
+        yield wire, f"{address}?host={folder}"
 
 
 @pytest.fixture

@@ -1,0 +1,137 @@
+"""The connections to PostgreSQL, handed from one statement to the next."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from app.observer import NOBODY, Observer
+
+Row: TypeAlias = asyncpg.Record
+_Connection: TypeAlias = "PoolConnectionProxy[Row]"  # generic for type checkers only
+
+#: How long a connection stays at hand when nobody wants it.
+_AT_HAND_SECONDS = 1
+_RELEASE_SECONDS = 0.5
+
+
+class Pool:
+    """asyncpg's pool, and in front of it the connections that were used a moment ago.
+
+    asyncpg's pool makes a task whenever a connection comes back, a sixth of what a request costs
+    (docs/decisions/0019). So it is asked only now and then: it opens connections, closes idle ones, and takes
+    back those whose statement failed. In between they go from hand to hand, first come, first served.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[Row], size: int, observer: Observer = NOBODY) -> None:
+        self._pool = pool
+        self._observer = observer
+        self._size = size
+        self._taken = 0  # from asyncpg's pool: in use, or at hand
+        self._at_hand: list[_Connection] = []  # the last used last, so that the others grow idle
+        self._waiting: deque[asyncio.Future[_Connection | None]] = deque()
+        self._returns: set[asyncio.Task[None]] = set()
+        self._tidying: asyncio.TimerHandle | None = None
+
+    async def fetch(self, sql: str, arguments: Sequence[Any]) -> list[Row]:
+        """Run one statement, on its own and outside any transaction."""
+        began, connected = time.perf_counter(), None
+        try:
+            connection = await self._take()
+            connected = time.perf_counter()
+            try:
+                rows = await connection.fetch(sql, *arguments)
+            except BaseException:
+                await self._return(connection)  # it may be broken, or still have a statement to cancel
+                raise
+            self._pass_on(connection)
+            return rows
+        finally:
+            self._observer.statement_ended(began, connected)
+
+    async def close(self) -> None:
+        """Close all connections, when their statements are done."""
+        self._tidy()
+        await self._pool.close()
+
+    async def _take(self) -> _Connection:
+        while True:
+            if self._at_hand:
+                connection = self._at_hand.pop()
+                if _is_open(connection):
+                    return connection
+                await self._return(connection)
+            elif self._taken < self._size:
+                return await self._borrow()
+            elif passed := await self._wait():
+                return passed
+
+    async def _borrow(self) -> _Connection:
+        self._taken += 1
+        try:
+            return await self._pool.acquire()
+        except BaseException:
+            self._taken -= 1
+            self._wake(None)
+            raise
+
+    async def _wait(self) -> _Connection | None:
+        """Return a connection that was passed on; None when there is room to borrow one."""
+        waiting: asyncio.Future[_Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled() and not self._wake(found := waiting.result()):
+                self._keep(found)
+            raise
+
+    def _pass_on(self, connection: _Connection) -> None:
+        if not self._wake(connection):
+            self._keep(connection)
+
+    def _wake(self, connection: _Connection | None) -> bool:
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(connection)
+                return True
+        return False
+
+    def _keep(self, connection: _Connection | None) -> None:
+        if connection is not None:
+            self._at_hand.append(connection)
+            if self._tidying is None:
+                self._tidying = asyncio.get_running_loop().call_later(_AT_HAND_SECONDS, self._tidy)
+
+    def _tidy(self) -> None:
+        """Let asyncpg's pool have what is not in use; it knows how long a connection may be idle."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            self._tidying = None
+        for connection in self._at_hand:
+            returning = asyncio.get_running_loop().create_task(self._return(connection))
+            self._returns.add(returning)
+            returning.add_done_callback(self._returns.discard)
+        self._at_hand.clear()
+
+    async def _return(self, connection: _Connection) -> None:
+        """Give a connection back to asyncpg's pool. Bounded: it waits until a statement is cancelled."""
+        try:
+            await self._pool.release(connection, timeout=_RELEASE_SECONDS)
+        finally:
+            self._taken -= 1
+            self._wake(None)
+
+
+def _is_open(connection: _Connection) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # it broke while it was idle, and asyncpg's pool took it back
+        return False

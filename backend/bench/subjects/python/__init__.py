@@ -1,0 +1,1 @@
+"""The measured systems that are written in Python."""
