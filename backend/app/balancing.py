@@ -1,7 +1,7 @@
 """Shares new connections among worker processes, so that each holds about as many as the others.
 
 The workers wait on one listening socket, and whoever is quickest takes what comes: one can end up with nearly
-all of it (docs/decisions/0020). Here each worker writes down how many connections it holds, where the others
+all of it (docs/decisions/0021). Here each worker writes down how many connections it holds, where the others
 can read it, and one that holds more than another leaves the next to that one, for a moment.
 """
 

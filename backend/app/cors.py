@@ -1,4 +1,4 @@
-"""CORS: which pages may call from other origins, what they may send, and what they may read."""
+"""What pages of other origins may send and read (the Fetch standard's CORS protocol)."""
 
 from collections.abc import Collection
 

@@ -90,10 +90,13 @@ class Database:
         Raises Unavailable when the database can't be reached, refuses service or takes longer than
         DATABASE_TIMEOUT seconds, waiting for a connection included.
         """
+        began, connected = time.perf_counter(), None
         try:
             async with asyncio.timeout(self._timeout):
                 pool = await self._pool()
-                rows = await pool.fetch(statement.sql, statement.arguments(values))
+                connection = await pool.take()
+                connected = time.perf_counter()
+                rows = await pool.fetch(connection, statement.sql, statement.arguments(values))
                 self.last_used = time.monotonic()
                 return rows
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -101,6 +104,8 @@ class Database:
             if is_unavailable(error):
                 raise Unavailable from error
             raise
+        finally:
+            self._observer.statement_ended(began, connected)
 
     async def fetch_one(self, statement: Statement, **values: Any) -> Row | None:
         """Run one statement that gives at most one row."""
@@ -164,8 +169,7 @@ class Database:
         An event loop closes the asynchronous generators that were started in it (asyncio.Runner does, and
         with it every server and test runner), so a pool never outlives its loop, lifespan or not.
         """
-        raw = await asyncpg.create_pool(**self._arguments)
-        pool = Pool(raw, self._arguments["max_size"], self._observer)
+        pool = Pool(await asyncpg.create_pool(**self._arguments), self._arguments["max_size"])
         try:
             yield pool
         finally:

@@ -1,4 +1,4 @@
-"""What stands around every request, as plain ASGI: its id and log line, the last resort."""
+"""What stands around every request, as plain ASGI: its id and log line, CORS, the last resort."""
 
 import logging
 import re

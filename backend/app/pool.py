@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -11,10 +10,8 @@ from typing import Any, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from app.observer import NOBODY, Observer
-
 Row: TypeAlias = asyncpg.Record
-_Connection: TypeAlias = "PoolConnectionProxy[Row]"  # generic for type checkers only
+Connection: TypeAlias = "PoolConnectionProxy[Row]"  # generic for type checkers only
 
 #: How long a connection stays at hand when nobody wants it.
 _AT_HAND_SECONDS = 1
@@ -29,38 +26,32 @@ class Pool:
     back those whose statement failed. In between they go from hand to hand, first come, first served.
     """
 
-    def __init__(self, pool: asyncpg.Pool[Row], size: int, observer: Observer = NOBODY) -> None:
+    def __init__(self, pool: asyncpg.Pool[Row], size: int) -> None:
         self._pool = pool
-        self._observer = observer
         self._size = size
         self._taken = 0  # from asyncpg's pool: in use, or at hand
-        self._at_hand: list[_Connection] = []  # the last used last, so that the others grow idle
-        self._waiting: deque[asyncio.Future[_Connection | None]] = deque()
+        self._at_hand: list[Connection] = []  # the last used last, so that the others grow idle
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._returns: set[asyncio.Task[None]] = set()
         self._tidying: asyncio.TimerHandle | None = None
 
-    async def fetch(self, sql: str, arguments: Sequence[Any]) -> list[Row]:
-        """Run one statement, on its own and outside any transaction."""
-        began, connected = time.perf_counter(), None
+    async def fetch(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> list[Row]:
+        """Run one statement, on its own and outside any transaction; the connection goes on to the next."""
         try:
-            connection = await self._take()
-            connected = time.perf_counter()
-            try:
-                rows = await connection.fetch(sql, *arguments)
-            except BaseException:
-                await self._return(connection)  # it may be broken, or still have a statement to cancel
-                raise
-            self._pass_on(connection)
-            return rows
-        finally:
-            self._observer.statement_ended(began, connected)
+            rows = await connection.fetch(sql, *arguments)
+        except BaseException:
+            await self._return(connection)  # it may be broken, or still have a statement to cancel
+            raise
+        self._pass_on(connection)
+        return rows
 
     async def close(self) -> None:
         """Close all connections, when their statements are done."""
         self._tidy()
         await self._pool.close()
 
-    async def _take(self) -> _Connection:
+    async def take(self) -> Connection:
+        """Wait for a connection; it is for one statement."""
         while True:
             if self._at_hand:
                 connection = self._at_hand.pop()
@@ -72,7 +63,7 @@ class Pool:
             elif passed := await self._wait():
                 return passed
 
-    async def _borrow(self) -> _Connection:
+    async def _borrow(self) -> Connection:
         self._taken += 1
         try:
             return await self._pool.acquire()
@@ -81,9 +72,9 @@ class Pool:
             self._wake(None)
             raise
 
-    async def _wait(self) -> _Connection | None:
+    async def _wait(self) -> Connection | None:
         """Return a connection that was passed on; None when there is room to borrow one."""
-        waiting: asyncio.Future[_Connection | None] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         try:
             return await waiting
@@ -92,11 +83,11 @@ class Pool:
                 self._keep(found)
             raise
 
-    def _pass_on(self, connection: _Connection) -> None:
+    def _pass_on(self, connection: Connection) -> None:
         if not self._wake(connection):
             self._keep(connection)
 
-    def _wake(self, connection: _Connection | None) -> bool:
+    def _wake(self, connection: Connection | None) -> bool:
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():
@@ -104,7 +95,7 @@ class Pool:
                 return True
         return False
 
-    def _keep(self, connection: _Connection | None) -> None:
+    def _keep(self, connection: Connection | None) -> None:
         if connection is not None:
             self._at_hand.append(connection)
             if self._tidying is None:
@@ -121,7 +112,7 @@ class Pool:
             returning.add_done_callback(self._returns.discard)
         self._at_hand.clear()
 
-    async def _return(self, connection: _Connection) -> None:
+    async def _return(self, connection: Connection) -> None:
         """Give a connection back to asyncpg's pool. Bounded: it waits until a statement is cancelled."""
         try:
             await self._pool.release(connection, timeout=_RELEASE_SECONDS)
@@ -130,7 +121,7 @@ class Pool:
             self._wake(None)
 
 
-def _is_open(connection: _Connection) -> bool:
+def _is_open(connection: Connection) -> bool:
     try:
         return not connection.is_closed()
     except asyncpg.InterfaceError:  # it broke while it was idle, and asyncpg's pool took it back

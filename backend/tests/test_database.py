@@ -469,7 +469,7 @@ async def test_a_lock_that_another_session_holds_is_503_in_time(database_url, co
 async def test_a_pool_with_every_connection_busy_is_503(database_url, service):
     async with service(database_url, database_pool_size=2, database_timeout=0.3) as (database, client):
         pool = await database._pool()  # noqa: SLF001 - nothing of the service holds a connection this long
-        busy = [await pool._take() for _ in range(2)]  # noqa: SLF001
+        busy = [await pool.take() for _ in range(2)]
         answer, seconds = await timed(client.get("/tasks"))
         assert is_unavailable(answer)
         assert seconds < PROMISED

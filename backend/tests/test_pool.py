@@ -28,16 +28,20 @@ async def pool(raw: "asyncpg.Pool[asyncpg.Record]") -> AsyncIterator[Pool]:
     await pool.close()
 
 
+async def fetch(pool: Pool, sql: str, arguments: list[object]) -> list[asyncpg.Record]:
+    return await pool.fetch(await pool.take(), sql, arguments)
+
+
 async def works_at_full_size(pool: Pool) -> bool:
     """Whether so many statements run at the same time, on connections of their own."""
     barrier = "SELECT pg_backend_pid() FROM pg_sleep(0.1)"
     async with asyncio.timeout(10):
-        rows = await asyncio.gather(*(pool.fetch(barrier, []) for _ in range(SIZE)))
+        rows = await asyncio.gather(*(fetch(pool, barrier, []) for _ in range(SIZE)))
     return len({row[0]["pg_backend_pid"] for row in rows}) == SIZE
 
 
 async def test_a_connection_is_used_again_at_once(pool, raw):
-    seen = {(await pool.fetch(WHO, []))[0]["pg_backend_pid"] for _ in range(20)}
+    seen = {(await fetch(pool, WHO, []))[0]["pg_backend_pid"] for _ in range(20)}
     assert len(seen) == 1
     assert raw.get_idle_size() == 0
 
@@ -46,10 +50,10 @@ async def test_who_waits_is_served_in_the_order_of_coming(pool):
     served: list[int] = []
 
     async def ask(number: int) -> None:
-        await pool.fetch(SLEEP, [0.001])
+        await fetch(pool, SLEEP, [0.001])
         served.append(number)
 
-    others = [await pool._take() for _ in range(SIZE - 1)]  # noqa: SLF001 - one is left to wait for
+    others = [await pool.take() for _ in range(SIZE - 1)]  # one is left to wait for
     await asyncio.gather(*(ask(number) for number in range(20)))
     for connection in others:
         pool._pass_on(connection)  # noqa: SLF001
@@ -59,8 +63,8 @@ async def test_who_waits_is_served_in_the_order_of_coming(pool):
 async def test_callers_who_leave_while_they_wait_take_nothing_with_them(pool):
     """Whenever they leave: while they wait, or in the very moment that a connection is passed to them."""
     for turns in range(6):
-        working = [asyncio.create_task(pool.fetch(SLEEP, [0.02])) for _ in range(SIZE)]
-        waiting = [asyncio.create_task(pool.fetch(WHO, [])) for _ in range(5)]
+        working = [asyncio.create_task(fetch(pool, SLEEP, [0.02])) for _ in range(SIZE)]
+        waiting = [asyncio.create_task(fetch(pool, WHO, [])) for _ in range(5)]
         await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -71,8 +75,8 @@ async def test_callers_who_leave_while_they_wait_take_nothing_with_them(pool):
 
 
 async def test_one_who_leaves_as_a_connection_comes_passes_it_to_the_next(pool):
-    connections = [await pool._take() for _ in range(SIZE)]  # noqa: SLF001 - the very moment is inside
-    leaving, staying = (asyncio.create_task(pool.fetch(WHO, [])) for _ in range(2))
+    connections = [await pool.take() for _ in range(SIZE)]
+    leaving, staying = (asyncio.create_task(fetch(pool, WHO, [])) for _ in range(2))
     await asyncio.sleep(0)
     pool._pass_on(connections[0])  # noqa: SLF001
     leaving.cancel()
@@ -87,7 +91,7 @@ async def test_one_who_leaves_as_a_connection_comes_passes_it_to_the_next(pool):
 async def test_a_failed_statement_leaves_its_place_to_the_next(pool):
     for _ in range(3 * SIZE):
         with pytest.raises(asyncpg.DivisionByZeroError):
-            await pool.fetch("SELECT 1 / 0", [])
+            await fetch(pool, "SELECT 1 / 0", [])
     assert await works_at_full_size(pool)
 
 
@@ -104,5 +108,5 @@ async def test_a_connection_that_cannot_be_opened_leaves_its_place():
     async with asyncpg.create_pool("postgresql://u:p@127.0.0.1:1/d", min_size=0, max_size=1) as raw:
         pool = Pool(raw, 1)
         async with asyncio.timeout(10):
-            outcomes = await asyncio.gather(*(pool.fetch(WHO, []) for _ in range(4)), return_exceptions=True)
+            outcomes = await asyncio.gather(*(fetch(pool, WHO, []) for _ in range(4)), return_exceptions=True)
         assert [isinstance(outcome, OSError) for outcome in outcomes] == [True] * 4
