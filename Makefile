@@ -2,7 +2,7 @@
 # not on PATH), backend/.venv/ (the service and its tools), .data/ (the embedded PostgreSQL).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types imports migrate test-slow test-browser test-pgbouncer bench bench-auth bench-live bench-metrics clean
+.PHONY: help run test check format lint types imports migrate test-slow test-browser test-pgbouncer test-prometheus dashboard bench bench-auth bench-live bench-metrics clean
 
 # The certificates of this machine, which may know an authority that uv's own do not (a company's proxy).
 export UV_SYSTEM_CERTS := 1
@@ -15,7 +15,7 @@ READY := backend/.venv/.ready
 BETTER_AUTH := backend/tests/better_auth/node_modules/.ready
 BENCH_NODE := backend/bench/subjects/node/node_modules/.ready
 HAS_NODE := $(shell node backend/tests/better_auth/has_node.cjs 2>/dev/null && command -v npm)
-NO_NODE := -m 'not browser and not pgbouncer and not slow and not node'
+NO_NODE := -m 'not browser and not pgbouncer and not prometheus and not slow and not node'
 IN_BACKEND := cd backend &&
 
 help:
@@ -57,6 +57,15 @@ test-browser: $(READY) ## use /docs in a real Chromium (Debian's; installed if y
 test-pgbouncer: $(READY) ## several processes through a real PgBouncer (Debian's; installed if you are root)
 	@command -v pgbouncer >/dev/null || $(call apt,pgbouncer)
 	$(IN_BACKEND) $(BIN)/pytest -m pgbouncer tests/test_pgbouncer.py
+
+test-prometheus: $(READY) ## the alert rules and the dashboard on a real Prometheus (Debian's; installed if you are root)
+	@command -v promtool >/dev/null || $(call apt,prometheus)
+	$(IN_BACKEND) $(BIN)/pytest -m prometheus tests/test_prometheus.py
+
+dashboard: $(READY) ## draw docs/images/dashboard.png, from a real Prometheus that watches two workers
+	@command -v prometheus >/dev/null || $(call apt,prometheus)
+	$(IN_BACKEND) $(UV) sync --quiet --locked --extra embedded --group bench
+	@$(IN_BACKEND) $(BIN)/python -m bench.dashboard
 
 bench-auth: $(READY) ## measure what checking a credential costs, each figure against its goal
 	@$(IN_BACKEND) $(BIN)/python -m bench.auth
