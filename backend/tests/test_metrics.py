@@ -98,7 +98,7 @@ async def test_a_request_is_in_the_buckets_that_it_fits_and_in_seconds(fresh, cl
     slow = {"method": "GET", "route": "/slow", "status": "2xx"}
     assert value(found, f"{SECONDS}_bucket", le="0.05", **slow) == 0
     assert value(found, f"{SECONDS}_bucket", le="+Inf", **slow) == 1
-    assert value(found, f"{SECONDS}_sum", **slow) >= 0.06
+    assert 0.06 <= value(found, f"{SECONDS}_sum", **slow) < 30
     bounds = {dict(labels)["le"] for name, labels in found if name == f"{SECONDS}_bucket"}
     assert {float(bound) for bound in bounds} >= {0.05, 0.1, 0.2, 0.5}  # the plan's
 
@@ -179,6 +179,7 @@ async def test_a_pool_without_a_free_connection_is_a_timeout_and_a_wait(settings
 
 
 async def test_answers_that_a_client_has_already_are_counted(caller):
+    await caller.get("/tasks")
     etag = (await caller.get("/tasks")).headers["ETag"]
     await caller.get("/tasks", headers={"If-None-Match": etag})
     found = await scraped(caller)
