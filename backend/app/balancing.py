@@ -18,6 +18,8 @@ import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.processes import lives
+
 #: More than anybody starts; while workers are replaced, old and new ones sit side by side.
 _SEATS = 128
 _SEAT_SECONDS = 1
@@ -47,7 +49,7 @@ class Seats:
         """Sit down, on the seat of a process that has ended if need be."""
         locked = self._lock.acquire(timeout=_SEAT_SECONDS)  # who held it may have been killed
         try:
-            free = (seat for seat, pid in enumerate(self._pids) if not _lives(pid))
+            free = (seat for seat, pid in enumerate(self._pids) if not lives(pid))
             self._mine = next(free, None)
             if self._mine is not None:
                 self._held[self._mine], self._pids[self._mine] = 0, os.getpid()
@@ -72,14 +74,6 @@ class Seats:
             return 0
         fewest: int = min(held for pid, held in zip(self._pids, self._held, strict=True) if pid)
         return self._held[self._mine] - fewest
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return pid != 0  # which os.kill takes for the whole process group
 
 
 class Config(uvicorn.Config):

@@ -90,13 +90,14 @@ class Database:
         Raises Unavailable when the database can't be reached, refuses service or takes longer than
         DATABASE_TIMEOUT seconds, waiting for a connection included.
         """
+        arguments = statement.arguments(values)
         began, connected = time.perf_counter(), None
         try:
             async with asyncio.timeout(self._timeout):
                 pool = await self._pool()
                 connection = await pool.take()
                 connected = time.perf_counter()
-                rows = await pool.fetch(connection, statement.sql, statement.arguments(values))
+                rows = await pool.fetch(connection, statement.sql, arguments)
                 self.last_used = time.monotonic()
                 return rows
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -12,6 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from app.errors import ConfigurationError, Unavailable
 from app.metrics import Metrics
+from app.processes import lives
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -83,9 +84,5 @@ def _restore(given: str | None) -> None:
 def _forget_the_dead(folder: Path) -> None:
     """Remove what killed processes said that they were doing; what they have done still counts."""
     for pid in {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*.db")}:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+        if not lives(pid):
             mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
-        except PermissionError:
-            pass  # it lives, under another user

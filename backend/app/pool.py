@@ -21,7 +21,7 @@ _RELEASE_SECONDS = 0.5
 class Pool:
     """asyncpg's pool, and in front of it the connections that were used a moment ago.
 
-    asyncpg's pool makes a task whenever a connection comes back, a sixth of what a request costs
+    asyncpg's pool makes a task whenever a connection comes back, up to a fifth of what a request costs
     (docs/decisions/0019). So it is asked only now and then: it opens connections, closes idle ones, and takes
     back those whose statement failed. In between they go from hand to hand, first come, first served.
     """

@@ -81,3 +81,14 @@ def collect_less_often() -> None:
     more than a second. With many objects of short life it comes far too often for what it finds.
     """
     gc.set_threshold(10_000, 20, 50)
+
+
+def lives(pid: int) -> bool:
+    """Whether there is a process of this number, whoever's it is."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid != 0  # which os.kill takes for the whole process group

@@ -478,6 +478,14 @@ async def test_a_pool_with_every_connection_busy_is_503(database_url, service):
         assert (await client.get("/tasks")).status_code == 200
 
 
+async def test_a_statement_that_lacks_a_value_takes_no_connection_with_it(database_url):
+    async with opened(database_url, database_pool_size=1) as database:
+        for _ in range(2):
+            with pytest.raises(KeyError):
+                await database.fetch(ECHO)
+        assert await works_at_full_size(database, 1)
+
+
 async def test_statements_that_take_too_long_are_503_and_give_their_places_back(database_url):
     async with opened(database_url, database_pool_size=2, database_timeout=0.3) as database:
         for _ in range(2):

@@ -1,6 +1,7 @@
 """What a request passes before its body is looked at: declared size, who calls, size, media type."""
 
 from collections.abc import Callable, Coroutine
+from functools import cached_property
 from typing import Any
 
 from fastapi import Request, Response
@@ -9,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.calling import calling
+from app.api.calling import Answer, calling
 from app.auth import bearer_token
 from app.errors import PayloadTooLarge, UnsupportedMediaType
 
@@ -27,13 +28,17 @@ class GuardedRoute(APIRoute):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        if calling(self):
+        if self._call:
             # FastAPI puts around a handler what ends its dependencies afterwards. Ours need no end.
             self.app = _plain(self.get_route_handler())
 
+    @cached_property
+    def _call(self) -> Answer | None:
+        return calling(self)
+
     def get_route_handler(self) -> Handler:
         """Put the gate before the handler."""
-        call, fallback = calling(self), super().get_route_handler()
+        call, fallback = self._call, super().get_route_handler()
         takes_body = self.body_field is not None
         if takes_body and call is None:
             raise TypeError(

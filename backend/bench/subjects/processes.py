@@ -4,9 +4,10 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
-from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
+
+from bench.processes import children
 
 _START_SECONDS = 30
 _END_SECONDS = 10
@@ -32,12 +33,7 @@ def answers(url: str, process: subprocess.Popen[bytes]) -> bool:
 
 def tree(pid: int) -> list[int]:
     """List a process and all that come from it, as Linux knows them; one that has ended has none."""
-    found = [pid]
-    with suppress(FileNotFoundError, ProcessLookupError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            for child in (thread / "children").read_text().split():
-                found += tree(int(child))
-    return found
+    return [pid, *(found for child in children(pid) for found in tree(child))]
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

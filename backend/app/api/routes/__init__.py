@@ -8,7 +8,7 @@ from app.api.routes import batch, changes, events, health, order, tasks, trash
 _ROUTERS = (tasks, order, trash, batch, changes, events, health)
 
 #: All of them, for one application, which looks through them in this order. `include_router` would have each
-#: request matched twice, which is a fifth of what the framework costs (docs/performance.md).
+#: request matched twice (docs/decisions/0019).
 ROUTES: list[BaseRoute] = [
     *(route for module in _ROUTERS for route in module.router.routes),
     *docs_page.routes,

@@ -21,8 +21,8 @@ router = APIRouter(tags=["Health"], redirect_slashes=False, generate_unique_id_f
 async def health_check(database: DatabaseDep, settings: SettingsDep, response: Response) -> HealthResponse:
     """Ask the database, for at most HEALTH_TIMEOUT seconds. For people and deployments.
 
-    It waits for a connection like every request, so a service that is busy to the last connection says
-    `disconnected` too. Frequent polls belong on /health/live: a query keeps a serverless database awake.
+    An answer that the database gave to somebody else meanwhile says as much, so a busy service is healthy.
+    Frequent polls belong on /health/live: a query keeps a serverless database awake.
     """
     if await database.answers_within(settings.health_timeout):
         return HealthResponse(status="healthy", database="connected", version=__version__)
