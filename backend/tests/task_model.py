@@ -109,6 +109,7 @@ class Batch:
         self.changes: dict[str, dict[str, Any]] = {}
         self.reopened: set[str] = set()
         self.last: dict[str, int] = {}  #: where each task's last change stands
+        self.known: dict[str, Task] = {}  #: what the operations so far say of each task
         seen: set[str] = set()
         for place, operation in enumerate(operations):
             task_id = operation["id"]
@@ -121,13 +122,19 @@ class Batch:
 
     def _refused(self, operation: Operation, *, again: bool) -> int | None:
         if again and operation["op"] == "create":
-            return 409
+            same = operation["id"] in self.model.living and self.known.get(operation["id"]) == created(
+                operation
+            )
+            return None if same else 409
         if again and "if_match" in operation:
             return 412
         return self.model.refused(operation)
 
     def _apply(self, operation: Operation, place: int) -> None:
         task_id, model = operation["id"], self.model
+        said = created(operation) if operation["op"] == "create" else operation
+        known = self.known.setdefault(task_id, {})
+        known |= {name: said[name] for name in _DEFAULTS if name in said}
         if model.repeats(operation):
             return
         self.last[task_id] = place
