@@ -126,8 +126,8 @@ class Batch:
                 operation
             )
             return None if same else 409
-        if again and "if_match" in operation:
-            return 412
+        if operation["id"] in self.last and "if_match" in operation:
+            return 412  # a create that was made before changes nothing: its task still has its revision
         return self.model.refused(operation)
 
     def _apply(self, operation: Operation, place: int) -> None:
