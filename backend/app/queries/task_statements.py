@@ -28,9 +28,10 @@ from app.queries.tables import (
     change,
 )
 
-_counter = select(LISTS.c.revision).where(LISTS.c.user_id == USER_ID).scalar_subquery()
-#: The user's revision, 0 where nothing was ever written: one row.
-COUNTED = select(func.coalesce(_counter, ZERO).label("revision")).cte("list")
+#: The revision of a user for whom nothing was ever written, and who has no counter.
+NOTHING_WRITTEN = 0
+#: The user's counter. No COALESCE: PostgreSQL would look it up again for each place that it is named in.
+COUNTED = select(LISTS.c.revision).where(LISTS.c.user_id == USER_ID).cte("list")
 #: If-None-Match: whether tasks are to be read at all.
 ASKED_FOR = and_(
     bindparam("wanted", type_=Boolean),
