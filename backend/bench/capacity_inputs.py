@@ -3,7 +3,12 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+from bench.matrix import Cell
+from bench.ratios import CONNECTIONS
+from bench.session import Measured
 
 LATEST = Path(__file__).parent / "results/latest.json"
 
@@ -90,3 +95,12 @@ def read(path: Path = LATEST) -> Inputs:
     )
     storage = parts.pop("storage")
     return Inputs(**parts, **storage, assumed=assumed)
+
+
+def costs_of_ours(measured: Measured) -> dict[str, dict[str, float]]:
+    """Return the µs of CPU of each kind of request, for the report's `capacity`."""
+    found = {work: measured.cells[Cell("ours", work, CONNECTIONS)] for work in ASSUMED.mix}
+    return {
+        "app": {work: round(median(cost.app for cost in costs)) for work, costs in found.items()},
+        "database": {work: round(median(cost.database for cost in costs)) for work, costs in found.items()},
+    }

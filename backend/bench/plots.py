@@ -8,14 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from bench.plot_growth import growth
+from bench.plot_style import DATABASE, GRID, INK, OTHERS, OURS, PALE, STYLE, WRITES, bare, title
 from bench.ratios import CONNECTIONS
 from bench.work import WORKS
 
-_INK, _PALE, _GRID = "#22272e", "#6b7280", "#e5e7eb"
-_OURS, _OTHERS, _DATABASE = "#0f766e", "#94a3b8", "#f0b429"
 _MILLISECONDS = (5, 10, 20, 50, 100, 200, 500, 1000)
-_WRITES = "#c2410c"
-_STYLE: dict[str, Any] = {"fontsize": 9, "color": _INK}
 
 Report = Mapping[str, Any]
 
@@ -23,7 +21,7 @@ Report = Mapping[str, Any]
 def draw(report: Report, folder: Path) -> list[Path]:
     """Draw everything that the report has figures for, as PNG and as SVG."""
     made = []
-    for name, plot in (("cost", cost(report)), ("latency", latency(report))):
+    for name, plot in (("cost", cost(report)), ("latency", latency(report)), ("growth", growth(report))):
         FigureCanvasAgg(plot)
         for suffix, options in ((".png", {"dpi": 160}), (".svg", {"metadata": {"Date": None}})):
             made.append(folder / f"{name}{suffix}")
@@ -41,7 +39,7 @@ def cost(report: Report) -> Figure:
             _costs_of(panel, report, works[place], named=place % 4 == 0)
         else:
             _legend(panel)
-    _title(figure, "CPU time for a request", "µs, medians; shorter is better; each panel has its own scale")
+    title(figure, "CPU time for a request", "µs, medians; shorter is better; each panel has its own scale")
     figure.subplots_adjust(wspace=0.32, hspace=0.3, top=0.86, left=0.17)
     return figure
 
@@ -53,16 +51,16 @@ def _costs_of(panel: Axes, report: Report, work: str, *, named: bool) -> None:
     for rank, name in zip(ranks, names, strict=True):
         if name in cells:
             app, database = cells[name]["app"], cells[name]["database"]
-            panel.barh(rank, app, color=_OURS if name == "ours" else _OTHERS, height=0.66)
-            panel.barh(rank, database, left=app, color=_DATABASE, height=0.66)
-            panel.text(app + database, rank, f" {app + database:,.0f}", va="center", **_STYLE)
+            panel.barh(rank, app, color=OURS if name == "ours" else OTHERS, height=0.66)
+            panel.barh(rank, database, left=app, color=DATABASE, height=0.66)
+            panel.text(app + database, rank, f" {app + database:,.0f}", va="center", **STYLE)
     titles = [report["subjects"][name] if named else "" for name in names]
-    panel.set_yticks(ranks, titles, **_STYLE)
+    panel.set_yticks(ranks, titles, **STYLE)
     panel.get_yticklabels()[0].set_fontweight("bold")
-    panel.set_title(WORKS[work].title, loc="left", fontsize=10, color=_INK, fontweight="bold")
+    panel.set_title(WORKS[work].title, loc="left", fontsize=10, color=INK, fontweight="bold")
     panel.set_xlim(0, panel.get_xlim()[1] * 1.25)
     panel.set_xticks([])
-    _bare(panel)
+    bare(panel)
 
 
 def _is(cell: Mapping[str, Any], work: str) -> bool:
@@ -72,10 +70,10 @@ def _is(cell: Mapping[str, Any], work: str) -> bool:
 def _legend(panel: Axes) -> None:
     panel.axis("off")
     for rank, (colour, text) in enumerate(
-        ((_OURS, "Tasks API, the app"), (_OTHERS, "others, the app"), (_DATABASE, "PostgreSQL"))
+        ((OURS, "Tasks API, the app"), (OTHERS, "others, the app"), (DATABASE, "PostgreSQL"))
     ):
         panel.barh(-rank, 0.12, color=colour, height=0.5)
-        panel.text(0.18, -rank, text, va="center", **_STYLE)
+        panel.text(0.18, -rank, text, va="center", **STYLE)
     panel.set_xlim(0, 1)
     panel.set_ylim(-4.5, 1)
 
@@ -87,21 +85,21 @@ def latency(report: Report) -> Figure:
     figure = Figure(figsize=(9, 0.62 * len(names) + 1.6))
     panel = figure.subplots()
     for rank, name in zip(range(len(names), 0, -1), names, strict=True):
-        _range(panel, rank + 0.17, mixed[name]["reads"], _OURS, "reads" if name == names[0] else "")
-        _range(panel, rank - 0.17, mixed[name]["writes"], _WRITES, "writes" if name == names[0] else "")
+        _range(panel, rank + 0.17, mixed[name]["reads"], OURS, "reads" if name == names[0] else "")
+        _range(panel, rank - 0.17, mixed[name]["writes"], WRITES, "writes" if name == names[0] else "")
     panel.set_xscale("log")
     panel.set_xticks(_MILLISECONDS)
     panel.minorticks_off()
-    panel.set_yticks(range(len(names), 0, -1), [report["subjects"][name] for name in names], **_STYLE)
+    panel.set_yticks(range(len(names), 0, -1), [report["subjects"][name] for name in names], **STYLE)
     panel.set_ylim(0.4, len(names) + 0.6)
     panel.get_yticklabels()[0].set_fontweight("bold")
     panel.xaxis.set_major_formatter(lambda value, _place: f"{value:,.0f} ms")
-    panel.tick_params(axis="x", labelsize=9, labelcolor=_PALE)
-    panel.grid(axis="x", color=_GRID, linewidth=0.8)
+    panel.tick_params(axis="x", labelsize=9, labelcolor=PALE)
+    panel.grid(axis="x", color=GRID, linewidth=0.8)
     panel.set_axisbelow(True)
-    panel.legend(loc="upper right", frameon=False, fontsize=9, labelcolor=_INK)
-    _bare(panel)
-    _title(
+    panel.legend(loc="upper right", frameon=False, fontsize=9, labelcolor=INK)
+    bare(panel)
+    title(
         figure,
         "100 connections at once",
         "80 read while 20 write; p50 (dot), p95 (bar) and p99 (end)",
@@ -115,15 +113,3 @@ def _range(panel: Axes, rank: float, found: Mapping[str, float], colour: str, la
     panel.plot(found["p50"], rank, "o", color=colour, markersize=6, label=label)
     panel.plot(found["p95"], rank, "|", color=colour, markersize=10, markeredgewidth=2)
     panel.plot(found["p99"], rank, "|", color=colour, markersize=6, markeredgewidth=1.4)
-
-
-def _bare(panel: Axes) -> None:
-    for side in ("top", "right", "bottom", "left"):
-        panel.spines[side].set_visible(False)
-    panel.tick_params(length=0, which="both")
-
-
-def _title(figure: Figure, title: str, explained: str) -> None:
-    top = 1 - 0.2 / figure.get_figheight()
-    figure.text(0.01, top, title, fontsize=13, fontweight="bold", color=_INK)
-    figure.text(0.01, top - 0.24 / figure.get_figheight(), explained, fontsize=9, color=_PALE)

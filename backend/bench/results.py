@@ -1,7 +1,7 @@
 """The report of a run as JSON: every figure round by round, and which goals were met."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,16 @@ _OF_RUN = ("per_second", "p50", "p95", "p99", "longest")
 
 
 def report(
-    measured: Measured, floors: Sequence[Floor], figures: Sequence[Figure], machine: dict[str, Any]
+    measured: Measured,
+    floors: Sequence[Floor],
+    figures: Sequence[Figure],
+    machine: Mapping[str, Any],
+    capacity: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Put everything together; times are in ms, CPU time is in µs for a request."""
+    """Put everything together; times are in ms, CPU time is in µs for a request.
+
+    `capacity` is what bench.capacity computes from.
+    """
     return {
         "machine": machine,
         "subjects": {name: subject.title for name, subject in SUBJECTS.items()},
@@ -41,6 +48,7 @@ def report(
         "floor": [asdict(floor) for floor in floors],
         "figures": [_figure(figure) for figure in figures],
         "goals": goals(figures),
+        "capacity": capacity,
     }
 
 

@@ -1,12 +1,15 @@
 """A run of the bench: all of it, which is kept, or a part of it, which is only shown."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench import results
+from bench import results, storage
+from bench.capacity_inputs import costs_of_ours
 from bench.ceiling import ceiling
 from bench.figures import Figure
 from bench.floor import Floor, floors
+from bench.goals import everything
+from bench.goals.server import Server, prepare
 from bench.machine import facts
 from bench.matrix import CONNECTIONS, visits, warm_up
 from bench.plots import draw
@@ -20,9 +23,6 @@ from bench.work import WORKS
 
 ROUNDS = 4
 _MIXED_ROUNDS, _CEILING_ROUNDS = 3, 3
-
-#: What else is measured when the subjects are gone, given the URL of the database server and its process id.
-FURTHER: Sequence[Callable[[str, int], list[Figure]]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,11 @@ def in_whole() -> tuple[Measured, list[Figure], list[Floor]]:
     with database_server() as (url, postmaster):
         measured, floor = _compared(WHOLE, url, postmaster)
         found = figures(measured, ceiling(COMPARED_AT, _CEILING_ROUNDS))
-        for measure in FURTHER:
-            found += measure(url, postmaster)
-    report = results.report(measured, floor, found, facts())
+        server = Server(url, postmaster)
+        prepare(server)
+        found += everything.measure(server)
+        capacity = {**costs_of_ours(measured), **storage.measured_on(url)}
+    report = results.report(measured, floor, found, facts(), capacity)
     results.write(report)
     draw(report, results.FOLDER)
     return measured, found, floor

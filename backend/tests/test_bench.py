@@ -12,12 +12,14 @@ import pytest
 
 from app.queries.task_statements import GET
 from bench import results
+from bench.capacity_inputs import ASSUMED, costs_of_ours, read
 from bench.cpu import cpu_seconds
 from bench.data import SMALL
 from bench.figures import Figure, table
 from bench.floor import Expression, Floor, literal, parse, script
 from bench.load import LoadError, Run
 from bench.matrix import Cell, Cost, Target, is_asked, rotated, visits
+from bench.plot_growth import points
 from bench.ratios import figures, ratios
 from bench.readme import README, shown, written
 from bench.session import Measured
@@ -295,7 +297,9 @@ def test_what_was_not_measured_has_no_figure():
 def test_the_report_has_every_cell_and_every_goal(tmp_path):
     found = figures(measured(), [70_000])
     path = tmp_path / "results" / "latest.json"
-    results.write(results.report(measured(), [Floor("get", 17.1, 50_000)], found, {"cores": 2}), path)
+    results.write(
+        results.report(measured(), [Floor("get", 17.1, 50_000)], found, {"cores": 2}, {"wal": {}}), path
+    )
     report = results.read(path)
     assert len(report["cells"]) == len(measured().cells)
     assert report["cells"][0] | {"app": 100, "database": 20, "app_rounds": [100] * 3} == report["cells"][0]
@@ -306,6 +310,28 @@ def test_the_report_has_every_cell_and_every_goal(tmp_path):
     assert [(goal["name"], goal["met"]) for goal in report["goals"]] == [(f.name, f.met) for f in with_goal]
     assert report["goals"][0]["goal"] == "<= 0.25"
     assert len(report["figures"]) == len(found)
+
+
+def test_what_the_capacity_model_computes_from_is_in_a_report(tmp_path):
+    found = measured()
+    for work in ASSUMED.mix:
+        found.cells[Cell("ours", work, 20)] = [cost(100, 20), cost(110, 30), cost(500, 500)]
+    path = tmp_path / "latest.json"
+    results.write(results.report(found, [], [], {}, costs_of_ours(found)), path)
+    given = read(path)
+    assert given.app == dict.fromkeys(ASSUMED.mix, 110)
+    assert given.database == dict.fromkeys(ASSUMED.mix, 30)
+    assert not [name for name in given.assumed if name.startswith(("app ", "database "))]
+
+
+def test_the_plot_of_growth_has_each_size():
+    told = [
+        {"name": "list of 20, 10,000 tasks", "unit": "µs cpu", "measured": 300},
+        {"name": "get one, 10,000,000 tasks", "unit": "µs cpu", "measured": 150},
+        {"name": "list of 20: 10,000,000 tasks over 10,000", "unit": "x", "measured": 1.1},
+        {"name": "list of 3,000", "unit": "µs cpu", "measured": 9000},
+    ]
+    assert points(told) == ({"list of 20": {10_000: 300}, "get one": {10_000_000: 150}}, {3000: 9000})
 
 
 def test_the_readme_shows_the_latest_report():

@@ -121,5 +121,5 @@ async def test_the_table_grows_by_whole_lists_of_which_each_begins_with_a_first_
 def test_each_goal_can_be_run_alone():
     for module in sorted((Path(__file__).parents[1] / "bench" / "goals").glob("*.py")):
         text = module.read_text()
-        if "def measure(" in text:
+        if "def measure(" in text and module.name != "everything.py":  # which __main__.py runs
             assert 'if __name__ == "__main__":\n    alone(measure)' in text, module.name
