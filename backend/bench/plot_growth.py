@@ -1,7 +1,7 @@
 """The plot of growth: what a request costs in a growing table, and what a list costs as it gets longer."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def growth(report: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def points(figures: list[Mapping[str, Any]]) -> tuple[dict[str, Points], Points]:
+def points(figures: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Points], Points]:
     """Pick from a report's figures, by kind of work, the cost at each size; and that of a list by length."""
     table: dict[str, Points] = {}
     one: Points = {}
