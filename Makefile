@@ -2,7 +2,7 @@
 # not on PATH), backend/.venv/ (the service and its tools), .data/ (the embedded PostgreSQL).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types imports migrate test-slow test-browser test-pgbouncer test-prometheus dashboard bench bench-auth bench-live bench-metrics clean
+.PHONY: help run test check format lint types imports migrate test-slow test-faults test-browser test-pgbouncer test-prometheus dashboard bench bench-auth bench-live bench-metrics clean
 
 # The certificates of this machine, which may know an authority that uv's own do not (a company's proxy).
 export UV_SYSTEM_CERTS := 1
@@ -15,7 +15,7 @@ READY := backend/.venv/.ready
 BETTER_AUTH := backend/tests/better_auth/node_modules/.ready
 BENCH_NODE := backend/bench/subjects/node/node_modules/.ready
 HAS_NODE := $(shell node backend/tests/better_auth/has_node.cjs 2>/dev/null && command -v npm)
-NO_NODE := -m 'not browser and not pgbouncer and not prometheus and not slow and not node'
+NO_NODE := -m 'not browser and not pgbouncer and not prometheus and not slow and not faults and not node'
 IN_BACKEND := cd backend &&
 
 help:
@@ -48,6 +48,10 @@ imports: $(READY) ## do imports point down?
 
 test-slow: $(READY) ## the tests that take long: real processes and their ends, schemathesis (T=tests/test_openapi.py for some)
 	$(IN_BACKEND) $(BIN)/pytest -n auto -m slow $(T)
+
+test-faults: $(READY) ## overload, faults, crashes and attackers, against real servers (with Debian's programs; installed if you are root)
+	@for program in pgbouncer redis-server haproxy; do command -v $$program >/dev/null || $(call apt,pgbouncer redis-server haproxy) || exit 1; done
+	$(IN_BACKEND) $(BIN)/pytest -m faults $(T)
 
 test-browser: $(READY) ## use /docs in a real Chromium (Debian's; installed if you are root)
 	@command -v chromium >/dev/null || $(call apt,chromium)

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
 
 from app.config_auth import BetterAuthSettings
+from app.config_limits import LimitSettings
 from app.config_values import bearer, lower, origins, separated
 from app.errors import ConfigurationError
 from app.local_secret import local_secret
@@ -23,7 +24,7 @@ def _from_checkout(path: Path) -> Path:
     return BACKEND.parent / path
 
 
-class Settings(BetterAuthSettings):
+class Settings(LimitSettings, BetterAuthSettings):
     """The service's configuration, read from the environment and from `backend/.env`."""
 
     model_config = SettingsConfigDict(
@@ -50,18 +51,6 @@ class Settings(BetterAuthSettings):
     database_pool_size: int = Field(
         default=10, ge=1, le=1000, description="Connections to a database, at most, per worker process."
     )
-    database_timeout: float = Field(
-        default=4,
-        gt=0,
-        le=60,
-        description="Seconds that one statement may take, waiting for a connection included; then 503.",
-    )
-    health_timeout: float = Field(
-        default=0.1,
-        gt=0,
-        le=10,
-        description="Seconds that /health waits for the database before it says `disconnected`.",
-    )
     cors_origins: Annotated[str, AfterValidator(origins)] = Field(
         default="http://localhost:3000",
         description="Origins whose pages may call the API, separated by commas.",
@@ -74,14 +63,6 @@ class Settings(BetterAuthSettings):
         ge=1,
         le=3650,
         description="Days that a deleted task stays in the trash before it is purged.",
-    )
-    max_body_bytes: int = Field(
-        default=65_536, ge=1024, description="Bytes that a request body may have, at most; then 413."
-    )
-    live_connections_per_user: int = Field(
-        default=20,
-        ge=1,
-        description="Event streams that a user may have open, at most, per worker process; then 429.",
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = Field(
         default="info", description="The least severe log lines that are written."
