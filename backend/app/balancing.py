@@ -88,11 +88,7 @@ class Config(uvicorn.Config):
 
 
 class _Protocol(HttpToolsProtocol):
-    """A connection that is counted."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        cast("Config", self.config).seats.hold(1)
-        super().connection_made(transport)
+    """A connection that was counted when it was accepted."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         cast("Config", self.config).seats.hold(-1)
@@ -115,7 +111,7 @@ class _Loop(uvloop.Loop):
 
 
 class Listener:
-    """Accepts connections from a socket that others accept from too, one at a time.
+    """Accepts connections from a socket that others accept from too, as many as are this worker's share.
 
     Of an asyncio server it has what uvicorn asks for.
     """
@@ -139,10 +135,11 @@ class Listener:
         """Return at once: the connections are the server's own matter."""
 
     def _ready(self) -> None:
-        if self._seats.surplus() > _SLACK:
-            self._defer(_DEFER_SECONDS)
-        else:
-            self._accept()
+        # All that is its share: a busy worker comes by only once in many milliseconds.
+        while self._seats.surplus() <= _SLACK:
+            if not self._accept():
+                return
+        self._defer(_DEFER_SECONDS)
 
     def _defer(self, seconds: float) -> None:
         self._loop.remove_reader(self._socket)
@@ -152,24 +149,28 @@ class Listener:
         self._loop.add_reader(self._socket, self._ready)
         self._accept()  # whoever still waits here waits no longer, however busy the others are
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
+        """Take one connection, if one waits."""
         try:
             connection, _ = self._socket.accept()
         except (BlockingIOError, ConnectionAbortedError):  # another worker was quicker; the caller has gone
-            return
+            return False
         except OSError as error:
             logging.getLogger("app").error(  # noqa: TRY400 - where it happens is known
                 "Can't accept connections: %s", error.strerror
             )
             self._defer(_EXHAUSTED_SECONDS)
-            return
+            return False
+        self._seats.hold(1)
         connection.settimeout(0)
         task = self._loop.create_task(self._welcome(connection))
         self._accepted.add(task)
         task.add_done_callback(self._accepted.discard)
+        return True
 
     async def _welcome(self, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._factory, connection)
         except OSError:
+            self._seats.hold(-1)
             connection.close()

@@ -37,7 +37,6 @@ class Worker(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.accepted += 1
-        self.seats.hold(1)
         transport.close()
 
 
@@ -78,6 +77,18 @@ async def test_a_connection_that_nobody_else_takes_is_taken_by_whoever_holds_mor
     await connect(shared, busy, times=3)
     assert busy.accepted == 3
     busy.close()
+
+
+async def test_all_that_wait_are_taken_at_once(shared):
+    """A busy worker looks only once in many milliseconds."""
+    with ExitStack() as stack:
+        worker = Worker(shared, Seats())
+        stack.callback(worker.close)
+        for _ in range(20):
+            stack.enter_context(socket.create_connection(shared.getsockname()))
+        for _ in range(6):  # turns of the event loop
+            await asyncio.sleep(0)
+        assert worker.accepted == 20
 
 
 async def test_a_worker_that_has_left_is_not_waited_for(shared):

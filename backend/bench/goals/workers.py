@@ -19,7 +19,7 @@ from bench.work import WORKS, Work, raw
 ROUNDS, SECONDS = 5, 1.0
 CONNECTIONS = 100
 _GAIN, _UNEVEN = 1.6, 20
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS, _HELD_SECONDS = 4, 5
 
 _LIVE = Work("live", "route without database", lambda _url, _doomed: [raw("GET", "/health/live")])
 _WORKS = (_LIVE, WORKS["list_20"], WORKS["list_1000"])
@@ -86,11 +86,10 @@ def _held(target: Target) -> list[int]:
     """Connect anew, and count which worker holds how many connections when all have been accepted."""
     requests, port = _LIVE.requests(target.url, []), port_of(target)
     held = list[int]()
-    with Load(target.url, requests, connections=CONNECTIONS, seconds=0.6) as load:
+    with Load(target.url, requests, connections=CONNECTIONS, seconds=_HELD_SECONDS):
         deadline = time.monotonic() + _LOOK_SECONDS
         while sum(held) != CONNECTIONS and time.monotonic() < deadline:
             held = [connections(worker, port) for worker in _workers(target)]
-        load.run()
     if sum(held) != CONNECTIONS:
         raise LoadError(f"{sum(held)} of {CONNECTIONS} connections were held")
     return held
