@@ -21,7 +21,7 @@ from bench.session import Measured, Session
 from bench.subjects import SUBJECTS
 from bench.work import WORKS
 
-ROUNDS = 4
+ROUNDS = 3
 _MIXED_ROUNDS, _CEILING_ROUNDS = 3, 3
 
 
