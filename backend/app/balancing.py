@@ -46,13 +46,15 @@ class Seats:
         self._mine: int | None = None
 
     def take(self) -> None:
-        """Sit down, on the seat of a process that has ended if need be."""
+        """Sit down; whoever has ended without leaving is taken off the table."""
         locked = self._lock.acquire(timeout=_SEAT_SECONDS)  # who held it may have been killed
         try:
-            free = (seat for seat, pid in enumerate(self._pids) if not lives(pid))
-            self._mine = next(free, None)
-            if self._mine is not None:
-                self._held[self._mine], self._pids[self._mine] = 0, os.getpid()
+            free = [seat for seat, pid in enumerate(self._pids) if not lives(pid)]
+            for seat in free:  # all that have ended: nobody is to wait for one of them
+                self._held[seat] = self._pids[seat] = 0
+            if free:
+                self._mine = free[0]
+                self._pids[self._mine] = os.getpid()
         finally:
             if locked:
                 self._lock.release()

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, ProcessCollector, generate_latest
@@ -48,7 +48,7 @@ def exposition(metrics: Metrics) -> bytes:
 def begin() -> None:
     """Begin a process: what is being done in it is nothing yet, whoever had its number before."""
     if folder := os.environ.get(FOLDER):
-        mark_process_dead(os.getpid(), folder)  # type: ignore[no-untyped-call]
+        _forget(os.getpid(), folder)
 
 
 @contextmanager
@@ -85,4 +85,9 @@ def _forget_the_dead(folder: Path) -> None:
     """Remove what killed processes said that they were doing; what they have done still counts."""
     for pid in {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*.db")}:
         if not lives(pid):
-            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+            _forget(pid, str(folder))
+
+
+def _forget(pid: int, folder: str) -> None:
+    with suppress(FileNotFoundError):  # another process, asked at the same moment, was quicker
+        mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]

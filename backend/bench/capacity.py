@@ -41,7 +41,7 @@ class Need:
 
     @property
     def app(self) -> float:
-        return self.peak * self._each(self.inputs.app) / 1e6
+        return self.peak * (self._each(self.inputs.app) + ASSUMED.new_tokens * ASSUMED.token) / 1e6
 
     @property
     def database(self) -> float:

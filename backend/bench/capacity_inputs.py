@@ -30,6 +30,8 @@ class Assumed:
     busy: float = 0.6  #: how busy a core may be at the peak
     cache: float = 0.75  #: share of the memory that holds pages of tables and indexes
     pool_size: int = 10  #: DATABASE_POOL_SIZE
+    new_tokens: float = 0.25  #: share of the requests whose token was not seen in the last minute
+    token: float = 160  #: µs of CPU to verify one (EdDSA, docs/decisions/0009 and the report)
     mix: dict[str, float] = field(default_factory=_mix)  #: of requests; sums up to 1
 
 

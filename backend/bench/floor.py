@@ -92,7 +92,7 @@ async def _scripts(database_url: str) -> Mapping[str, Sequence[str]]:
     await connection.close()
     new: dict[str, Any] = {"text": "Buy milk and two loaves of bread", "completed": False, "order": 0}
     new |= {"created_at": _NOW, "updated_at": _NOW, "completed_at": None}
-    new["id"] = Expression("gen_random_uuid()")
+    new["id"] = Expression("uuidv7()")
     return {
         "list_20": [_of_clients(SMALL, LIST, known=[], wanted=True)],
         "list_1000": [_of_clients(LARGE, LIST, known=[], wanted=True)],

@@ -110,9 +110,12 @@ def test_the_seat_of_a_process_that_ended_is_taken_again():
     ended.wait()
     pids, held = seats._pids, seats._held  # noqa: SLF001 - nobody else can write down a process that has ended
     pids[0], held[0] = ended.pid, 7
+    pids[5], held[5] = ended.pid, 0  # where a worker sat while all were replaced, and was killed then
     seats.take()
-    assert list(pids[:2]) == [os.getpid(), 0]
-    assert held[0] == 0
+    seats.hold(3)
+    assert list(pids[:6]) == [os.getpid(), 0, 0, 0, 0, 0]
+    assert held[0] == 3
+    assert seats.surplus() == 0  # it waits for nobody who is gone
 
 
 class _Exhausted(socket.socket):

@@ -3,7 +3,11 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import httpx2 as httpx
 import pytest
 
 from app.errors import ConfigurationError
-from app.exposition import FOLDER, shared_folder
+from app.exposition import FOLDER, _forget_the_dead, shared_folder
 from tests.conftest import SECRET
 from tests.live import token
 from tests.servers import START_SECONDS, Commands, Service, processes_of, wait_for
@@ -161,3 +165,23 @@ def test_the_folder_is_there_inside_and_gone_after(monkeypatch):
         assert folder.stat().st_mode & 0o777 == 0o700
     assert not folder.exists()
     assert FOLDER not in os.environ
+
+
+def test_two_that_ask_at_once_forget_the_same_dead(tmp_path, monkeypatch):
+    """Whoever comes second finds the file gone that it was about to remove."""
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    barrier = threading.Barrier(2)
+    remove = os.remove
+
+    def remove_together(path: str) -> None:
+        barrier.wait(10)
+        remove(path)
+
+    monkeypatch.setattr(os, "remove", remove_together)
+    (tmp_path / f"gauge_livesum_{ended.pid}.db").touch()
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(_forget_the_dead, tmp_path) for _ in range(2)]
+        assert [one.result(10) for one in asked] == [None, None]
+    assert list(tmp_path.iterdir()) == []

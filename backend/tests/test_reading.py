@@ -99,6 +99,17 @@ async def test_an_empty_list_has_an_empty_part(alice):
     assert "Link" not in answer.headers
 
 
+async def test_tasks_without_a_counter_are_listed_too(client_for, database_url):
+    """As an import may leave them: nobody's tasks look lost."""
+    user_id = f"imported-{uuid.uuid4()}"
+    async with client_for(user_id) as client:
+        await make(client, "there")
+        await administer(database_url, "DELETE FROM task_lists WHERE user_id = $1", user_id)
+        assert await texts(client) == ["there"]
+        assert await texts(client, limit=1) == ["there"]
+        assert (await client.get("/tasks")).headers["ETag"] == 'W/"0"'
+
+
 # Filters
 
 

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from app.queries.owned import Owned
 from app.queries.reading_statements import NEVER, PARTS
-from app.queries.task_statements import NOTHING_WRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +65,11 @@ class UserParts(Owned):
             last_id=part.after and part.after.id,
             most=part.limit and part.limit + 1,  # one more tells whether there are more
         )
-        if rows:
-            revision, total = rows[0]["revision"], rows[0]["total"]
-        else:
-            revision, total = NOTHING_WRITTEN, 0 if part.counted else None
+        revision: int = rows[0]["revision"]
         if not wanted or revision in known:
             return revision, None
-        if not rows or rows[0]["id"] is None:
+        total: int | None = rows[0]["total"]
+        if rows[0]["id"] is None:
             return revision, Found([], None, total)
         shown = rows[: part.limit]
         last = shown[-1]

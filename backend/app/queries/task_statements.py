@@ -28,10 +28,11 @@ from app.queries.tables import (
     change,
 )
 
-#: The revision of a user for whom nothing was ever written, and who has no counter.
-NOTHING_WRITTEN = 0
-#: The user's counter. No COALESCE: PostgreSQL would look it up again for each place that it is named in.
-COUNTED = select(LISTS.c.revision).where(LISTS.c.user_id == USER_ID).cte("list")
+# max() makes it one row, whatever is there, and is computed once: PostgreSQL would put a scalar subquery into
+# each place that names it (docs/decisions/0019).
+_counted = func.coalesce(func.max(LISTS.c.revision), ZERO).label("revision")
+#: The user's revision, 0 where nothing was ever written: one row.
+COUNTED = select(_counted).where(LISTS.c.user_id == USER_ID).cte("list")
 #: If-None-Match: whether tasks are to be read at all.
 ASKED_FOR = and_(
     bindparam("wanted", type_=Boolean),

@@ -15,7 +15,7 @@ from app.errors import Conflict, PreconditionFailed, TaskNotFound
 from app.queries.create_statements import ADD, ADD_ONCE
 from app.queries.keys import REPEATED, answer_of, fingerprint
 from app.queries.owned import Owned, TaskRow
-from app.queries.task_statements import GET, LIST, NOTHING_WRITTEN, REMOVE, SET
+from app.queries.task_statements import GET, LIST, REMOVE, SET
 
 DELETED = "The task with this id was deleted; restore it, or make a new one with another id."
 
@@ -38,10 +38,10 @@ class UserTasks(Owned):
         No tasks, and none is read, when the revision is among those `known` or they are not `wanted`.
         """
         rows = await self._read(LIST, known=list(known), wanted=wanted)
-        revision: int = rows[0]["revision"] if rows else NOTHING_WRITTEN
+        revision: int = rows[0]["revision"]
         if not wanted or revision in known:
             return revision, None
-        return revision, rows if rows and rows[0]["id"] is not None else []
+        return revision, rows if rows[0]["id"] is not None else []
 
     async def get(self, task_id: UUID) -> Row:
         """Return one task; raises TaskNotFound."""

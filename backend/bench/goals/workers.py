@@ -57,13 +57,23 @@ def _compared(work: Work, one: Target, two: Target) -> list[Figure]:
 
 
 def _gains(work: Work, pairs: Sequence[tuple[Cost, Cost]]) -> list[Figure]:
-    """Hold against the goal what was seen where a core was free, and what one for each worker would give."""
+    """Hold against the goal what was seen where a core was free, and what one for each worker would give.
+
+    The second is computed: two workers can't do more than twice as much, and do less by what a request of
+    theirs costs more.
+    """
     seen = [two.run.per_second / one.run.per_second for one, two in pairs]
-    free = [2 * one.app / two.app for one, two in pairs]
+    free = [min(2, 2 * one.app / two.app) for one, two in pairs]
     goal = _GAIN if work is _LIVE else None
     return [
         Figure(f"{work.title}, two workers over one: throughput", "x", seen, goal, at_least=True),
-        Figure(f"{work.title}, two workers over one: by their CPU time", "x", free, _GAIN, at_least=True),
+        Figure(
+            f"{work.title}, two workers over one: with a core each, by their CPU time",
+            "x",
+            free,
+            _GAIN,
+            at_least=True,
+        ),
     ]
 
 
