@@ -80,11 +80,11 @@ bench-live: $(READY) ## measure what 5,000 idle listeners cost a process, in a m
 bench-metrics: $(READY) ## measure what counting for /metrics adds to a request, in half a minute
 	@$(IN_BACKEND) $(BIN)/python -m bench.metrics
 
-bench: $(READY) $(if $(HAS_NODE),$(BENCH_NODE)) ## compare with what else one would pick, and hold every goal of speed (with Debian's wrk; installed if you are root)
+bench: $(READY) $(if $(HAS_NODE),$(BENCH_NODE)) ## compare with what else one would pick, and hold every goal of speed, in 15 minutes (ARGS="--only get,create" for some; with Debian's wrk)
 	@command -v wrk >/dev/null || $(call apt,wrk)
 	$(if $(HAS_NODE),,@echo "Left out: the systems in JavaScript, for want of Node.js 20.19 or newer with npm.")
 	@$(IN_BACKEND) $(UV) sync --quiet --locked --extra embedded --group bench
-	@$(IN_BACKEND) $(BIN)/python -m bench
+	@$(IN_BACKEND) $(BIN)/python -m bench $(ARGS)
 
 clean: ## remove what was installed here; your data in .data/ stays
 	rm -rf .uv backend/.venv backend/tests/better_auth/node_modules backend/bench/subjects/node/node_modules

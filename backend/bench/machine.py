@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
@@ -24,6 +25,8 @@ _PACKAGES = {
 def facts() -> dict[str, Any]:
     """Tell what the figures depend on; no name of a host or a user."""
     return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": _told("git", "rev-parse", "--short", "HEAD"),
         "cores": len(os.sched_getaffinity(0)),
         "processor": _processor(),
         "system": f"{platform.system()} {platform.release()}",
@@ -43,12 +46,12 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _told(program: str, option: str) -> str:
+def _told(program: str, *options: str) -> str:
     """Ask a program which it is; nothing where there is none. wrk says it, and fails for want of a URL."""
     path = shutil.which(program)
     if path is None:
         return ""
-    said = subprocess.run([path, option], capture_output=True, text=True, check=False).stdout  # noqa: S603 - no shell
+    said = subprocess.run([path, *options], capture_output=True, text=True, check=False).stdout  # noqa: S603 - no shell
     return said.splitlines()[0].strip() if said else ""
 
 

@@ -25,15 +25,19 @@ def shown(report: Report) -> str:
     rows = [[WORKS[work].title, *(_cost(costs.get((work, name))) for name in names)] for work in WORKS]
     mixed = {entry["subject"]: entry for entry in report["mixed"]}
     rows += [
-        [f"mixed load: {part}, p95 in ms", *(_p95(mixed.get(name), part) for name in names)]
+        [
+            f"100 connections, mixed: {part}, p95 in ms",
+            *(_p95(mixed.get(name), part) for name in names),
+        ]
         for part in ("reads", "writes")
     ]
     titles = [_HEAD, *(report["subjects"][name] for name in names)]
     lines = [titles, ["---", *("--:" for _ in names)], *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    when = f"on {machine['date']} at {machine['commit']}, " if "date" in machine else ""
     told = f"{machine['cores']} cores, Python {machine['python']}, PostgreSQL {machine['postgres']}"
     where = told + (f", Node.js {machine['node']}" if machine["node"] else "")
-    return f"{table}\n\nMeasured on {where}; {_met(report)}.\n"
+    return f"{table}\n\nMeasured {when}on {where}; {_met(report)}.\n"
 
 
 def written(text: str, part: str) -> str:

@@ -12,7 +12,6 @@ from bench.goals import everything
 from bench.goals.server import Server, prepare
 from bench.machine import facts
 from bench.matrix import CONNECTIONS, visits, warm_up
-from bench.plots import draw
 from bench.progress import Progress
 from bench.ratios import CONNECTIONS as COMPARED_AT
 from bench.ratios import figures
@@ -49,6 +48,8 @@ def in_part(part: Part) -> tuple[Measured, list[Figure]]:
 
 def in_whole() -> tuple[Measured, list[Figure], list[Floor]]:
     """Measure everything, write the report and draw its plots."""
+    from bench.plots import draw  # noqa: PLC0415 - a part needs no matplotlib
+
     with database_server() as (url, postmaster):
         measured, floor = _compared(WHOLE, url, postmaster)
         found = figures(measured, ceiling(COMPARED_AT, _CEILING_ROUNDS))
