@@ -502,6 +502,7 @@ async def test_syncs_at_the_same_time_take_turns(language, new_device, other):
     assert (await other.get("/tasks/changes")).json()["revision"] == 30
 
 
+@pytest.mark.slow
 @each_language
 async def test_it_listens_through_a_cut_and_until_its_token_is_over(language, new_device, other, user):
     device = await new_device(language)
