@@ -316,9 +316,9 @@ async def test_the_connections_to_another_database_are_closed_too(
     )
     async with client_for(other_app=app) as client:
         assert (await client.get("/tasks", headers=bearer(await add_session("ken")))).status_code == 200
-    assert app.state.session_database._pools  # noqa: SLF001
+    assert app.state.session_database._pools._opened  # noqa: SLF001
     await close(app)
-    assert not app.state.session_database._pools  # noqa: SLF001
+    assert not app.state.session_database._pools._opened  # noqa: SLF001
 
 
 def test_the_same_address_means_the_same_connections(database_url):

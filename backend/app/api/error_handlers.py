@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
-from app.errors import AppError, MethodNotAllowed, NotFound, ValidationFailed
+from app.errors import AppError, MethodNotAllowed, NotFound, Overloaded, ValidationFailed
 from app.observability import where
 from app.schemas.error import ErrorResponse
 
@@ -65,8 +65,9 @@ def add_error_handlers(app: FastAPI) -> None:
     """Render the family and what FastAPI and Starlette raise themselves."""
 
     async def family(request: Request, error: AppError) -> Response:
-        request.state.reason = error.reason
-        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        request.state.reason, request.state.code = error.reason, error.code
+        # Under overload the lines of the requests say enough, and each more would make it worse.
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Overloaded):
             cause = error.__cause__ or error
             state = getattr(cause, "sqlstate", None) or ""
             hint = error.reason or _HINTS.get(state)
