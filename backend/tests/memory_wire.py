@@ -21,12 +21,16 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.sent = bytearray()
+        self.closed = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.sent += data
 
     def is_closing(self) -> bool:
-        return False
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class Server:
@@ -38,6 +42,10 @@ class Server:
         self._wire = Wire()
         self._protocol = Protocol(config, self._state, {})
         self._protocol.connection_made(self._wire)
+
+    @property
+    def closed(self) -> bool:
+        return self._wire.closed
 
     async def send(self, request: bytes) -> Answer:
         """Have a request answered, log line and all."""

@@ -5,6 +5,7 @@ import gc
 import inspect
 import json
 import logging
+import math
 import secrets
 import signal
 import threading
@@ -635,7 +636,7 @@ async def test_whatever_a_route_gets_of_its_caller_tells_the_listeners(app):
             "type": "http",
             "app": app,
             "headers": [(b"authorization", b"Bearer x")],
-            "state": {"user": User(f"alice-{uuid.uuid4()}")},
+            "state": {"user": User(f"alice-{uuid.uuid4()}"), "until": math.inf},
         }
     )
     found = set()

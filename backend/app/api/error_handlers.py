@@ -100,14 +100,17 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def documented(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
-    """Build a route's `responses=` from what it may raise."""
+    """Build a route's `responses=` from what it may raise; of those with one status, the first is shown."""
+    codes: dict[int, list[str]] = {}
+    for error in errors:
+        codes.setdefault(error.status, []).append(error.code)
     return {
         error.status: {
             "model": ErrorResponse,
-            "description": f"{HTTPStatus(error.status).phrase} ({error.code})",
+            "description": f"{HTTPStatus(error.status).phrase} ({' or '.join(codes[error.status])})",
             "content": {"application/json": {"example": _example(error)}},
         }
-        for error in errors
+        for error in reversed(errors)
     }
 
 
