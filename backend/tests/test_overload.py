@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,6 +13,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Float, bindparam, func, select
 
+from app.auth import SignIn, TokenVerifier, User, Verifier
+from app.auth.sessions import SessionVerifier
 from app.config import Settings
 from app.database import Statement
 from app.errors import Overloaded, TooLate, Unavailable
@@ -20,6 +23,7 @@ from app.queries.sessions import Sessions
 from app.queries.tasks import UserTasks
 from tests.conftest import SECRET, ClientFor, until_waiting
 from tests.test_errors import assert_error
+from tests.test_sessions import signed
 
 NAP = Statement(
     select(func.pg_sleep(bindparam("seconds", type_=Float)), func.length(bindparam("user_id", type_=None)))
@@ -183,8 +187,12 @@ async def test_callers_who_leave_the_queue_leave_nothing_in_it(database_url, ser
 
 async def test_a_session_that_cannot_be_looked_up_for_others_is_no_sign_out(database_url, serve, client_for):
     async with serve(database_pool_size=1, database_queue=0) as app, busy(database_url, app, client_for):
+        find = Sessions(app.state.database).find
         with pytest.raises(Overloaded):
-            await Sessions(app.state.database).find("a-token-of-somebody")
+            await find("a-token-of-somebody")
+        verifier = Verifier(TokenVerifier(), SessionVerifier(SECRET, find))
+        credential, user = signed("a-token-of-somebody"), User("somebody", math.inf)
+        assert await SignIn(verifier, credential, user).ending() is None
 
 
 async def test_a_request_is_given_up_when_its_time_is_up(database_url, serve, client_for):

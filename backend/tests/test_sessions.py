@@ -74,6 +74,7 @@ async def client(
             better_auth_secret=SECRET,
             better_auth_database_url="same" if same else session_url,
             database_timeout=30,
+            database_queue_wait=30,
         )
     )
     async with client_for(other_app=app) as client:
@@ -87,7 +88,7 @@ def bearer(token: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 async def sessions(session_url: str) -> AsyncIterator[Sessions]:
-    database = Database(session_url, Settings(database_timeout=30))
+    database = Database(session_url, Settings(database_timeout=30, database_queue_wait=30))
     yield Sessions(database)
     await database.close()
 

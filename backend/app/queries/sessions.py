@@ -29,7 +29,7 @@ class Sessions:
         self._database = database
 
     async def find(self, token: str) -> Session | None:
-        """Return the session with this raw token, over or not; raises SignInUnavailable."""
+        """Return the session with this raw token, over or not; raises SignInUnavailable and Overloaded."""
         try:
             rows = await self._database.fetch_for(None, math.inf, _find, token=token)
         except Overloaded:
