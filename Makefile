@@ -2,7 +2,7 @@
 # not on PATH), backend/.venv/ (the service and its tools), .data/ (the embedded PostgreSQL).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types imports migrate test-slow test-faults test-browser test-pgbouncer test-prometheus dashboard bench bench-auth bench-live bench-metrics bench-overload clean
+.PHONY: help run test check format lint types imports migrate test-slow test-faults test-browser test-pgbouncer test-prometheus dashboard bench bench-auth bench-live bench-metrics bench-overload bench-faults clean
 
 # The certificates of this machine, which may know an authority that uv's own do not (a company's proxy).
 export UV_SYSTEM_CERTS := 1
@@ -83,6 +83,9 @@ bench-metrics: $(READY) ## measure what counting for /metrics adds to a request,
 bench-overload: $(READY) ## measure what is left of the service under 10 times the load that it can serve, in six minutes
 	@$(IN_BACKEND) $(UV) sync --quiet --locked --extra embedded --group bench
 	@$(IN_BACKEND) $(BIN)/python -m bench.overload
+
+bench-faults: $(READY) ## measure what callers meet when the database does not answer, in two minutes
+	@$(IN_BACKEND) $(BIN)/python -m bench.faults
 
 bench: $(READY) $(if $(HAS_NODE),$(BENCH_NODE)) ## compare with what else one would pick, and hold every goal of speed, in 15 minutes (ARGS="--only get,create" for some; with Debian's wrk)
 	@command -v wrk >/dev/null || $(call apt,wrk)

@@ -1,4 +1,4 @@
-"""The way to PostgreSQL: statements compiled once, and the pool that runs them."""
+"""The way to PostgreSQL: a pool runs statements, in time or not at all."""
 
 import asyncio
 import math
@@ -7,52 +7,26 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import asyncpg
-from sqlalchemy import ClauseElement, column, func, literal_column, select, table
-from sqlalchemy.dialects.postgresql import asyncpg as sqlalchemy_asyncpg
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy import column, func, literal_column, select, table
 
+from app.breaker import Breaker
 from app.config import Settings
-from app.database_errors import is_unavailable, kind
+from app.database_errors import DRIVER_ERRORS, is_unavailable, kind
 from app.database_url import Target
-from app.errors import TooLate, Unavailable
+from app.errors import OutcomeUnknown, TooLate, Unavailable
 from app.observer import NOBODY, Observer
 from app.pools import Pools
+from app.retries import Retries, may_be_done
 from app.slots import Slots
+from app.statement import Statement
+
+__all__ = ["Database", "Row", "Statement"]
 
 Row: TypeAlias = asyncpg.Record
-
-_DIALECT = sqlalchemy_asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 #: Neon suspends after 300 s without queries and takes every connection with it (research: postgres B3).
 _IDLE_SECONDS = 240
 _LOOK_SECONDS = 0.01
-
-
-class Statement:
-    """One SQL statement, compiled once, at import.
-
-    `expression` stays readable for the tests, which walk it; `sql` is what goes over the wire.
-    """
-
-    def __init__(self, expression: ClauseElement) -> None:
-        compiled = expression.compile(dialect=_DIALECT)
-        if not isinstance(compiled, SQLCompiler):
-            raise TypeError("a Statement reads or writes rows")
-        if compiled.insert_prefetch or compiled.update_prefetch:
-            raise TypeError("a column's Python default has no place here: give every value by name")
-        self.expression = expression
-        self.sql = compiled.string
-        self._names = tuple(compiled.positiontup or ())
-        self._constants = {
-            name: parameter.effective_value
-            for name, parameter in compiled.binds.items()
-            if not parameter.required
-        }
-
-    def arguments(self, values: dict[str, Any]) -> list[Any]:
-        """Return `values` in the order of the placeholders; raises KeyError when one is missing."""
-        given = self._constants | values
-        return [given[name] for name in self._names]
 
 
 _PING = Statement(select(literal_column("1")))
@@ -72,6 +46,7 @@ class Database:
         keep_prepared = prepared == "on" or (prepared == "auto" and not target.pooled)
         self._observer = observer
         self._timeout = settings.database_timeout
+        self._breaker, self._retries = Breaker(), Retries()
         limits = settings.database_pool_size, settings.database_queue, settings.database_queue_wait
         arguments = target.arguments() | {
             "min_size": 0,
@@ -79,7 +54,7 @@ class Database:
             "max_inactive_connection_lifetime": _IDLE_SECONDS,
             "statement_cache_size": 100 if keep_prepared else 0,
         }
-        self._pools = Pools(arguments, lambda: Slots(*limits))
+        self._pools = Pools(arguments, lambda: Slots(*limits), self._breaker)
         self._check: asyncio.Task[bool] | None = None
         self.last_used = float("-inf")  #: when it answered last, by time.monotonic()
 
@@ -87,7 +62,7 @@ class Database:
         """Run one statement of the service's own and return its rows; it waits its turn, however many do.
 
         Raises Unavailable when the database can't be reached, refuses service or takes longer than
-        DATABASE_TIMEOUT seconds, waiting for a connection included.
+        DATABASE_TIMEOUT seconds, waiting for a connection included; OutcomeUnknown when a write may be done.
         """
         return await self._run(statement, values, None, math.inf, patient=True)
 
@@ -107,22 +82,44 @@ class Database:
         seconds = min(self._timeout, until - asyncio.get_running_loop().time())
         if seconds <= 0:
             raise TooLate
-        began, connected = time.perf_counter(), None
+        began, connected, failures = time.perf_counter(), None, 0
+        if statement is not _PING:  # the check has to know for itself
+            self._breaker.admit()
         try:
             async with asyncio.timeout(seconds):
                 pool = await self._pools.here()
-                connection = await pool.take(user, patient=patient)
-                connected = time.perf_counter()
-                rows = await pool.fetch(connection, user, statement.sql, arguments)
-                self.last_used = time.monotonic()
-                return rows
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                while True:
+                    connected = None
+                    try:
+                        connection = await pool.take(user, patient=patient)
+                        connected = time.perf_counter()
+                        rows = await pool.fetch(connection, user, statement.sql, arguments)
+                    except DRIVER_ERRORS as error:
+                        failures += 1
+                        await self._may_try_again(statement, error, failures, sent=connected is not None)
+                    else:
+                        self.last_used = time.monotonic()
+                        self._retries.earn()
+                        return rows
+        except DRIVER_ERRORS as error:
             self._observer.statement_failed(kind(error))
+            if may_be_done(error, writes=statement.writes, sent=connected is not None):
+                raise OutcomeUnknown from error
             if is_unavailable(error):
                 raise Unavailable from error
             raise
         finally:
             self._observer.statement_ended(began, connected)
+
+    async def _may_try_again(
+        self, statement: Statement, error: Exception, failures: int, *, sent: bool
+    ) -> None:
+        """Return when it is time for another try; raises the error where there shall be none."""
+        if not self._retries.allow(error, failures, writes=statement.writes, sent=sent):
+            raise error
+        self._observer.statement_retried()
+        await self._retries.pause()
+        self._breaker.admit()
 
     async def fetch_one(self, statement: Statement, **values: Any) -> Row | None:
         """Run one statement that gives at most one row."""

@@ -159,6 +159,15 @@ class Overloaded(Unavailable):
         super().__init__(retry_after=random.randint(1, 3), reason=reason)  # noqa: S311 - it only spreads them
 
 
+class OutcomeUnknown(Unavailable):
+    """A change was sent, and the answer to it was lost."""
+
+    message = (
+        "Your change may have been made or not: the database's answer was lost. Read again, or repeat the "
+        "request with the same Idempotency-Key or id, which makes nothing twice."
+    )
+
+
 class SignInUnavailable(Unavailable):
     """What a credential is checked against can't be had now. Never a 401: that logs people out."""
 

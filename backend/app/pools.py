@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from app.breaker import Breaker
 from app.pool import Pool
 from app.slots import Slots
 
@@ -16,7 +17,8 @@ _CLOSE_SECONDS = 2
 class Pools:
     """Pools that are opened on first use, and closed with their event loop."""
 
-    def __init__(self, arguments: dict[str, Any], make_slots: Callable[[], Slots]) -> None:
+    def __init__(self, arguments: dict[str, Any], make_slots: Callable[[], Slots], breaker: Breaker) -> None:
+        self._breaker = breaker
         self.arguments = arguments | {"reset": _keep_as_it_is}
         self._make_slots = make_slots
         self._opened: dict[asyncio.AbstractEventLoop, tuple[AsyncGenerator[Pool], Pool]] = {}
@@ -47,7 +49,7 @@ class Pools:
         An event loop closes the asynchronous generators that were started in it (asyncio.Runner does, and
         with it every server and test runner), so a pool never outlives its loop, lifespan or not.
         """
-        pool = Pool(await asyncpg.create_pool(**self.arguments), self._make_slots())
+        pool = Pool(await asyncpg.create_pool(**self.arguments), self._make_slots(), self._breaker)
         try:
             yield pool
         finally:
