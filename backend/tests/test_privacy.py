@@ -237,8 +237,8 @@ class Crowd:
 async def test_no_canary_is_in_any_of_very_many_lines(watched_url, tmp_path: Path):
     """Real workers, at LOG_LEVEL=debug; every answer has its one line, and every line is JSON.
 
-    Every planted request is made once. The bulk are refusals that ask no database, two minutes of work for two
-    cores: they have the same line as all others.
+    Every planted request is made once. The bulk are refusals that ask no database: a million is two
+    minutes of work for two cores, and they have the same line as all others.
     """
     settings = {
         "environment": "production", "database_url": watched_url, "better_auth_secret": SECRET,
