@@ -2,7 +2,7 @@
 # not on PATH), backend/.venv/ (the service and its tools), .data/ (the embedded PostgreSQL).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types imports migrate test-slow test-faults test-browser test-pgbouncer test-prometheus dashboard bench bench-auth bench-live bench-metrics bench-overload bench-faults clean
+.PHONY: help run test check format lint types imports audit sbom migrate test-slow test-faults test-browser test-pgbouncer test-prometheus dashboard bench bench-auth bench-live bench-metrics bench-overload bench-faults clean
 
 # The certificates of this machine, which may know an authority that uv's own do not (a company's proxy).
 export UV_SYSTEM_CERTS := 1
@@ -45,6 +45,14 @@ types: $(READY) ## do the types hold?
 
 imports: $(READY) ## do imports point down?
 	$(IN_BACKEND) $(BIN)/lint-imports
+
+audit: $(READY) ## are there known vulnerabilities in what is locked? (AUDIT_REQUIRED=1 fails where nobody can be asked)
+	@$(IN_BACKEND) UV="$(UV)" ../.ci/audit
+
+sbom: $(READY) ## list what a production install holds in sbom.cdx.json, as CycloneDX 1.5 (EXTRA=telemetry with that)
+	@$(IN_BACKEND) $(UV) export --quiet --frozen --no-dev $(if $(EXTRA),--extra $(EXTRA)) \
+		--preview-features sbom-export --format cyclonedx1.5 --output-file ../sbom.cdx.json
+	@echo "Written to sbom.cdx.json."
 
 test-slow: $(READY) ## the tests that take long: real processes and their ends, schemathesis (T=tests/test_openapi.py for some)
 	$(IN_BACKEND) $(BIN)/pytest -n auto -m slow $(T)

@@ -79,6 +79,14 @@ class Settings(LimitSettings, BetterAuthSettings):
         repr=False,
         description="What /metrics wants as `Authorization: Bearer`; without it it is open to everybody.",
     )
+    docs: Annotated[Literal["auto", "on", "off"], BeforeValidator(lower)] = Field(
+        default="auto",
+        description="Whether there are /docs and /openapi.json; `auto` is `on`, and `off` in production.",
+    )
+    show_version: Annotated[Literal["auto", "on", "off"], BeforeValidator(lower)] = Field(
+        default="auto",
+        description="Whether / and /health tell the version; `auto` is `on`, and `off` in production.",
+    )
     server_timing: bool = Field(
         default=False, description="Tell callers where the time of each answer went (`Server-Timing`)."
     )
@@ -123,6 +131,14 @@ class Settings(LimitSettings, BetterAuthSettings):
         return self.metrics == "on" or (
             self.metrics == "auto" and (not self.production or bool(self.metrics_token))
         )
+
+    @property
+    def docs_on(self) -> bool:
+        return self.docs == "on" or (self.docs == "auto" and not self.production)
+
+    @property
+    def version_shown(self) -> bool:
+        return self.show_version == "on" or (self.show_version == "auto" and not self.production)
 
     @property
     def json_logs(self) -> bool:

@@ -8,9 +8,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from app import __version__, embedded
 from app.admission import Admission
+from app.api.docs_page import router as docs_page
 from app.api.error_handlers import add_error_handlers
 from app.api.metrics_page import router as metrics_page
 from app.api.openapi import describe_events
@@ -53,8 +55,9 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=[{"name": name} for name in ("Tasks", "Trash", "Sync", "Health")],  # as /docs shows them
         docs_url=None,
         redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs_on else None,
         redirect_slashes=False,
-        routes=[*ROUTES, *(metrics_page.routes if settings.metrics_on else [])],
+        routes=_routes(settings),
         lifespan=lifespan,
         telemetry=traces,
         middleware=[
@@ -84,6 +87,12 @@ def create_app(settings: Settings) -> FastAPI:
 def _pages(settings: Settings) -> dict[str, Any]:
     """Whose pages may call, and what they may read beside what all may."""
     return {"origins": settings.cors_origin_list, "exposed": [HEADER] if settings.server_timing else []}
+
+
+def _routes(settings: Settings) -> list[BaseRoute]:
+    """Return what there is. The rest has no route and is answered as any path that never was."""
+    docs = docs_page.routes if settings.docs_on else []
+    return [*ROUTES, *docs, *(metrics_page.routes if settings.metrics_on else [])]
 
 
 def _database_url(settings: Settings) -> str:

@@ -107,11 +107,11 @@ def welcome(settings: Settings) -> str:
     """Return what a person needs who has just started the service."""
     base = f"http://{_callable_host(settings.host)}:{settings.port}"
     data = "your DATABASE_URL" if settings.database_url else settings.data_dir.resolve()
+    docs = f"  docs    {base}/docs\n" if settings.docs_on else ""
     local_token = sign("local", settings.better_auth_secret, seconds=_WEEK)
     return f"""
   Tasks API {__version__}
-  docs    {base}/docs
-  health  {base}/health
+{docs}  health  {base}/health
   data    {data}
 
   Create a task (this token is good for a week, for the user "local"):
@@ -134,6 +134,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        ws="none",  # uvicorn's line about a WebSocket has the query in it
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_worker_healthcheck=_START_SECONDS,
     )

@@ -23,6 +23,7 @@ from app.config import BACKEND, EXAMPLE_SECRET, Settings
 from app.errors import AppError
 from app.main import create_app
 from app.serving import welcome
+from tests import test_attacks
 from tests.conftest import SECRET
 from tests.test_openapi import served
 
@@ -314,3 +315,33 @@ def test_the_checklist_has_every_requirement_and_a_tick_names_tests_that_exist()
         files = re.findall(r"`(test_\w+\.py)`", rest)
         assert bool(files) is (tick == "x"), number
         assert all((BACKEND / "tests" / file).exists() for file in files), number
+
+
+# The page about security
+
+SECURITY = (ROOT / "SECURITY.md").read_text()
+ITEMS = re.findall(r"^\| (\d+\.\d+\.\d+) \| ([123]) \| ([^|]+) \| (.+) \|$", SECURITY, re.MULTILINE)
+
+
+def test_each_item_of_the_standard_stands_once_and_in_its_order():
+    ids = [tuple(map(int, item.split("."))) for item, *_ in ITEMS]
+    assert len(ids) > 150
+    assert ids == sorted(set(ids))
+    assert len(re.findall(r"^\| \d+\.\d+", SECURITY, re.MULTILINE)) == len(ids)
+
+
+@pytest.mark.parametrize(("item", "shown"), [(item[0], item[3]) for item in ITEMS])
+def test_an_item_of_the_standard_is_shown_by_what_is_there(item: str, shown: str):
+    """At least one link; a test that is named is one of those in the files that are linked beside it."""
+    links = [target.partition("#")[0] for target in re.findall(r"\]\(([^)]+)\)", shown)]
+    assert links, item
+    tests = [(ROOT / link).read_text() for link in links if link.startswith("backend/tests/test_")]
+    named = re.findall(r"`(test_\w+)`", shown)
+    for name in named:
+        assert any(re.search(rf"^(?:async )?def {name}\(", text, re.MULTILINE) for text in tests), name
+    assert bool(tests) >= bool(named)
+
+
+def test_the_number_of_attacks_that_is_told_is_the_number_that_is_tried():
+    (told,) = re.findall(r"(\d+) attacks with tokens", SECURITY)
+    assert int(told) == len(test_attacks.REFUSED) + len(test_attacks.HEADERS)

@@ -20,6 +20,9 @@ _logger = logging.getLogger("app")
 
 _MOST_DETAILS = 20
 
+#: Where there is no /docs to look into.
+_NOTHING_HERE = "There is nothing at this path."
+
 #: What an operator can do about an SQLSTATE.
 _HINTS = {
     "42P01": "run: tasks-api migrate",
@@ -89,7 +92,8 @@ def add_error_handlers(app: FastAPI) -> None:
     async def framework(request: Request, error: HTTPException) -> Response:
         match error.status_code:
             case HTTPStatus.NOT_FOUND:
-                return error_response(NotFound())
+                docs_on = request.app.state.settings.docs_on
+                return error_response(NotFound() if docs_on else NotFound(_NOTHING_HERE))
             case HTTPStatus.METHOD_NOT_ALLOWED:
                 return error_response(MethodNotAllowed(headers={"Allow": _allowed(request, error)}))
         raise error  # nothing here raises another; should something, the last resort tells

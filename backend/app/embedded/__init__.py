@@ -28,6 +28,14 @@ from app.errors import ConfigurationError
 
 _START_SECONDS = 30
 
+_SETTINGS = {
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    # What users wrote stays out of its log: the values of a statement, and the row that a constraint refused.
+    "log_parameter_max_length": "0",
+    "log_error_verbosity": "terse",
+}
+
 
 def url(data_dir: Path) -> str:
     """Where the embedded server of this folder is reached, running or not."""
@@ -69,7 +77,7 @@ class _Server:
         self._cluster = data_dir / "postgres"
         self._sockets = socket_dir(data_dir)
         self._log = data_dir / "postgres.log"
-        self._settings = {"timezone": "UTC", "log_timezone": "UTC", **options}
+        self._settings = {**_SETTINGS, **options}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -20,8 +20,8 @@ class LiveResponse(BaseModel):
 
 
 class ServiceResponse(BaseModel):
-    """What is served here."""
+    """What is served here; the version and where the documentation is only where callers may know."""
 
     name: str
-    version: str
-    docs: str
+    version: str | None = None
+    docs: str | None = None

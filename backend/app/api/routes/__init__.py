@@ -2,7 +2,6 @@
 
 from starlette.routing import BaseRoute
 
-from app.api.docs_page import router as docs_page
 from app.api.routes import batch, changes, events, health, order, tasks, trash
 
 _ROUTERS = (tasks, order, trash, batch, changes, events, health)
@@ -11,5 +10,4 @@ _ROUTERS = (tasks, order, trash, batch, changes, events, health)
 #: request matched twice (docs/decisions/0019).
 ROUTES: list[BaseRoute] = [
     *(route for module in _ROUTERS for route in module.router.routes),
-    *docs_page.routes,
 ]
