@@ -79,9 +79,9 @@ class Draining:
         loop = asyncio.get_running_loop() if self._pause else None
         is_worker = multiprocessing.parent_process() is not None
 
-        def stop_once() -> None:
+        def stop_once(number: int) -> None:
             if self._stopped is None:
-                stop(signal.SIGTERM, None)
+                stop(number, None)
 
         def handle(number: int, frame: FrameType | None) -> None:
             if loop is None or self._stopped is not None:
@@ -89,10 +89,10 @@ class Draining:
             elif not self.began:
                 self.began = True
                 # Of all that a loop does, only this may be asked for in the middle of anything.
-                loop.call_soon_threadsafe(loop.call_later, self._pause, stop_once)
+                loop.call_soon_threadsafe(loop.call_later, self._pause, stop_once, number)
             elif not is_worker:
                 stop(number, frame)
 
         if is_worker and HURRY is not None:
-            signal.signal(HURRY, lambda *_: stop_once())
+            signal.signal(HURRY, lambda *_: stop_once(signal.SIGTERM))
         return handle

@@ -82,7 +82,6 @@ async def restarted_in_turn(front: Balancer, instances: list[Instance], traffic:
 async def test_a_restart_in_turn_loses_no_request_and_does_none_twice(front, instances, database):
     traffic = Traffic(front.url, [f"user-{number}" for number in range(8)])
     await restarted_in_turn(front, instances * 2, traffic, end_in_order)
-    print(traffic.statuses, traffic.slowest, front.statistics())
     assert traffic.failed == {}
     assert sum(traffic.statuses.values()) > 2000
     assert front.count("wretr") + front.count("wredis") == 0  # nor was one saved by being tried again
@@ -93,7 +92,6 @@ async def test_a_restart_in_turn_loses_no_request_and_does_none_twice(front, ins
 async def test_instances_that_die_in_turn_lose_only_what_may_not_be_repeated(front, instances, database):
     traffic = Traffic(front.url, [f"user-{number}" for number in range(8)])
     await restarted_in_turn(front, instances, traffic, kill)
-    print(traffic.statuses, traffic.slowest, front.statistics())
     assert {method for method, _ in traffic.failed} <= {"PATCH"}
     assert sum(traffic.failed.values()) <= len(traffic.users) * len(instances)  # those in flight
     assert front.count("wretr") > 0
