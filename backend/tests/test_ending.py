@@ -98,7 +98,7 @@ async def test_what_is_stuck_is_told_so_and_the_end_comes_in_time(
     commands, settings, make_database: MakeDatabase, count
 ):
     settings |= {"database_url": await make_database(), "database_timeout": 60, "request_timeout": 60}
-    grace = 2
+    grace = 3
     connection = await asyncpg.connect(settings["database_url"])
     with commands.start("tasks-api", "serve", **settings, workers=count, shutdown_grace=grace) as service:
         service.started(workers=count)
@@ -115,6 +115,9 @@ async def test_what_is_stuck_is_told_so_and_the_end_comes_in_time(
                 began = time.monotonic()
                 service.process.terminate()
                 assert await stream.end() == "SHUTDOWN"
+                # Who comes now goes elsewhere at once, instead of waiting for nobody.
+                assert await asyncio.to_thread(wait_for, lambda: refuses(service.port), grace)
+                assert not stuck.done()
                 answer = await stuck
                 assert time.monotonic() - began > grace - 0.5
                 assert (answer.status_code, answer.json()["error"]) == (503, "SERVICE_UNAVAILABLE")
