@@ -37,6 +37,18 @@ class LimitSettings(BaseSettings):
     max_body_bytes: int = Field(
         default=65_536, ge=1024, description="Bytes that a request body may have, at most; then 413."
     )
+    shutdown_delay: float = Field(
+        default=0,
+        ge=0,
+        le=300,
+        description="Seconds of serving on after SIGTERM, /health/ready being 503, for a balancer to notice.",
+    )
+    shutdown_grace: float = Field(
+        default=3,
+        ge=1,
+        le=300,
+        description="Seconds that open requests may take to end after that; then they are cut off.",
+    )
     live_connections_per_user: int = Field(
         default=20,
         ge=1,

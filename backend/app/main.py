@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,6 +21,7 @@ from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
 from app.cors import Cors
 from app.database import Database
+from app.draining import Draining
 from app.errors import ConfigurationError
 from app.exposition import begin
 from app.metrics import Metrics
@@ -28,7 +29,7 @@ from app.middleware import LastResort, RequestContext
 from app.migrations import migrate
 from app.observability import configure_logging
 from app.observer import Observer
-from app.processes import before_signals, collect_less_often, end_with_supervisor
+from app.processes import collect_less_often, end_with_supervisor
 from app.purging import Rhythm, purged_daily
 from app.queries.live import Listeners
 from app.queries.sessions import Sessions
@@ -47,6 +48,7 @@ the one that the start prints, or one from
 def create_app(settings: Settings) -> FastAPI:
     """Build the service. It does no I/O before a request or its lifespan, and works without the latter."""
     observer = _observer(settings)
+    draining = Draining(settings.shutdown_delay, settings.shutdown_grace)
     traces = telemetry()
     app = FastAPI(
         title="Tasks API",
@@ -63,13 +65,14 @@ def create_app(settings: Settings) -> FastAPI:
         middleware=[
             *traced(traces),
             *([Middleware(ServerTiming)] if settings.server_timing else []),
-            Middleware(RequestContext, observer, production=settings.production),
+            Middleware(RequestContext, observer, draining, production=settings.production),
             Middleware(Cors, **_pages(settings)),
-            Middleware(LastResort),
+            Middleware(LastResort, draining),
         ],
     )
     app.state.settings = settings
     app.state.observer = observer
+    app.state.draining = draining
     app.state.database = Database(_database_url(settings), settings, observer)
     app.state.admission = Admission(
         app.state.database, observer, Cors(app, **_pages(settings)), production=settings.production
@@ -135,7 +138,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Start and stop what lives as long as the process: logging, the embedded database, purge, pool."""
     settings: Settings = app.state.settings
     configure_logging(settings)
-    end_with_supervisor()
+    end_with_supervisor(settings.shutdown_delay + settings.shutdown_grace + 1)
     collect_less_often()
     begin()
     with ExitStack() as stack:
@@ -145,12 +148,14 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         if app.state.jwks is not None:
             app.state.jwks.refresh()  # behind: the start waits for no other server
         app.state.listeners.begin()
-        stack.enter_context(before_signals(app.state.listeners.end))
+        stack.enter_context(app.state.draining.before_signals(app.state.listeners.end))
         async with purged_daily(
             _database_url(settings), settings, app.state.database, app.state.purge_rhythm
         ):
             yield
-        await close(app)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(app.state.draining.seconds_left()):
+                await close(app)
 
 
 async def close(app: FastAPI) -> None:

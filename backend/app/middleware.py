@@ -1,5 +1,6 @@
 """What stands around every request, as plain ASGI: its id and log line, CORS, the last resort."""
 
+import asyncio
 import logging
 import re
 import secrets
@@ -12,7 +13,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.error_handlers import error_response
-from app.errors import ConfigurationError, InternalError
+from app.draining import Draining
+from app.errors import ConfigurationError, InternalError, Unavailable
 from app.observability import log_request, user_hash, where
 from app.observer import Observer
 
@@ -29,6 +31,9 @@ _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_CLOSE = (b"connection", b"close")  # RFC 9112 section 9.6
+_CUT_OFF = "The service is restarting, and this took too long; try again, and look first if it was a change."
+
 _STRICT_TRANSPORT_SECURITY = {"Strict-Transport-Security": "max-age=31536000"}  # RFC 6797, one year
 
 
@@ -38,9 +43,10 @@ class RequestContext:
     Outermost, so that every answer has them, preflights and failures included.
     """
 
-    def __init__(self, app: ASGIApp, observer: Observer, *, production: bool) -> None:
+    def __init__(self, app: ASGIApp, observer: Observer, draining: Draining, *, production: bool) -> None:
         self._app = app
         self._observer = observer
+        self._draining = draining
         self._headers = security_headers(production=production)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,6 +66,8 @@ class RequestContext:
                 own = {name for name, _ in headers}
                 headers += [header for header in self._headers if header[0] not in own]
                 headers.append((b"x-request-id", own_id.encode()))
+                if self._draining.began:
+                    headers.append(_CLOSE)
             await send(message)
 
         try:
@@ -87,8 +95,9 @@ class LastResort:
     A handler for Exception would stand outside of both, and the server would close the connection.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, draining: Draining) -> None:
         self._app = app
+        self._draining = draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -105,6 +114,12 @@ class LastResort:
             await self._app(scope, receive, send_and_note)
         except ClientDisconnect:
             return
+        except asyncio.CancelledError:
+            if not self._draining.began:
+                raise
+            scope["state"]["reason"] = "cut off when the process ended"
+            if not started:
+                await error_response(Unavailable(_CUT_OFF))(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - it is the last resort
             _logger.error("unexpected %s at %s", type(error).__qualname__, where(error))  # noqa: TRY400 - see where()
             if not started:  # a half-sent answer ends here; the server closes the connection

@@ -1,4 +1,4 @@
-"""How long a child process may live, what is done before a process ends, and how often it collects cycles."""
+"""How long a child process may live, and how often a process collects cycles."""
 
 import ctypes
 import gc
@@ -7,10 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
 from multiprocessing.process import BaseProcess
-from types import FrameType
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -28,8 +26,8 @@ def end_with_parent(number: signal.Signals) -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, int(number))
 
 
-def end_with_supervisor() -> None:
-    """In a worker process: leave in good order as soon as the supervisor is gone, however it went.
+def end_with_supervisor(seconds: float) -> None:
+    """In a worker process: leave in good order, in so many seconds, when the supervisor is gone.
 
     Works everywhere, and also when the supervisor was gone before this was called. Elsewhere than in a
     worker process it does nothing.
@@ -37,41 +35,14 @@ def end_with_supervisor() -> None:
     supervisor = multiprocessing.parent_process()
 
     if supervisor is not None:
-        threading.Thread(target=_leave_after, args=[supervisor], daemon=True).start()
+        threading.Thread(target=_leave_after, args=[supervisor, seconds], daemon=True).start()
 
 
-def _leave_after(supervisor: BaseProcess) -> None:
+def _leave_after(supervisor: BaseProcess, seconds: float) -> None:
     supervisor.join()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-@contextmanager
-def before_signals(prepare: Callable[[], None]) -> Iterator[None]:
-    """Call `prepare` when SIGTERM or SIGINT comes, before whoever handles it now.
-
-    A server that stops waits for open answers first and tells the application afterwards: too late for
-    answers that only end when they are told to. Elsewhere than in the main thread it does nothing.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        prepare()
-        handler = before[signal.Signals(number)]
-        if callable(handler):
-            handler(number, frame)
-
-    ours = [number for number, handler in before.items() if callable(handler)]
-    for number in ours:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number in ours:
-            if signal.getsignal(number) is handle:
-                signal.signal(number, before[number])
+    time.sleep(seconds)  # this thread ends with the process
+    os._exit(0)
 
 
 def collect_less_often() -> None:

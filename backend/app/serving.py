@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import logging
-import multiprocessing
 import os
 import signal
 import socket
@@ -12,22 +11,23 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import FrameType
+from typing import cast
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from app import __version__
 from app.auth.tokens import sign
 from app.config import Settings, get_settings
+from app.draining import STOPS
 from app.embedded import embedded_postgres
 from app.errors import ConfigurationError, Unavailable
 from app.exposition import shared_folder
 from app.migrations import migrate, refuse_old_schema
 from app.observability import configure_logging, lose_lines_rather_than_wait
+from app.supervising import Deadline, Supervisor, end_workers
 
-#: The grace for requests, the closing of the pool (2 s) and of the database stay within five seconds.
-_GRACE_SECONDS = 2
-_WORKER_SECONDS = 3.5
+#: What uvicorn takes of the grace before and after it waits for requests.
+_TICK_SECONDS = 0.2
 
 #: A worker that is still starting on a busy machine is not a dead one.
 _START_SECONDS = 30
@@ -62,14 +62,13 @@ def exit_on_signals() -> None:
 
     uvicorn ends by raising the signal again that it was stopped with.
     """
-    stops = (signal.SIGTERM, signal.SIGINT)
 
     def leave(_number: int, _frame: FrameType | None) -> None:
-        for number in stops:
+        for number in STOPS:
             signal.signal(number, signal.SIG_IGN)
         sys.exit(0)
 
-    for number in stops:
+    for number in STOPS:
         signal.signal(number, leave)
 
 
@@ -135,18 +134,21 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         access_log=False,
         server_header=False,
         ws="none",  # uvicorn's line about a WebSocket has the query in it
-        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_graceful_shutdown=cast(
+            "int", settings.shutdown_grace - _TICK_SECONDS
+        ),  # fractions do as well
         timeout_worker_healthcheck=_START_SECONDS,
     )
     if settings.workers > 1:
-        supervisor = Multiprocess(config, sockets=[listener])
+        supervisor = Supervisor(config, sockets=[listener])
         exit_on_signals()  # the supervisor's own way waits up to 5 s for a worker that is just starting
         try:
             supervisor.run()
         finally:
-            _end_workers()
+            listener.close()  # the workers have theirs: when those are closed, nobody is to wait at this one
+            end_workers(settings.shutdown_delay, settings.shutdown_grace)
     else:
-        _Server(config).run(sockets=[listener])
+        _Server(config, Deadline(settings.shutdown_delay, settings.shutdown_grace)).run(sockets=[listener])
 
 
 def _config(settings: Settings) -> Callable[..., uvicorn.Config]:
@@ -162,15 +164,14 @@ def _config(settings: Settings) -> Callable[..., uvicorn.Config]:
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, deadline: Deadline) -> None:
+        super().__init__(config)
+        self._deadline = deadline
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._deadline.begin()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stay orderly however often Ctrl-C is pressed: the grace is short enough to wait for."""
         super().handle_exit(signal.SIGTERM if self.should_exit else sig, frame)
-
-
-def _end_workers() -> None:
-    workers = multiprocessing.active_children()
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.join(_WORKER_SECONDS)
-        worker.kill()

@@ -77,6 +77,7 @@ async def test_an_unknown_path_is_not_found(alice, method, path):
         ("/tasks/no-uuid", "DELETE, GET, PATCH, PUT"),
         ("/health", "GET"),
         ("/health/live", "GET"),
+        ("/health/ready", "GET"),
         ("/", "GET"),
         ("/docs", "GET"),
         ("/openapi.json", "GET, HEAD"),

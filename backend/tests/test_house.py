@@ -17,7 +17,10 @@ from app.queries.owned import Owned
 
 ROOT = Path(inspect.getfile(app)).parent
 MODULES = sorted(ROOT.rglob("*.py"))
-PUBLIC = {"/", "/health", "/health/live", "/metrics", "/docs", "/docs/{name}", "/openapi.json"}
+PUBLIC = {
+    *("/", "/health", "/health/live", "/health/ready", "/metrics"),
+    *("/docs", "/docs/{name}", "/openapi.json"),
+}
 ROUTERS = [
     importlib.import_module(module.name).router
     for module in pkgutil.iter_modules(routes.__path__, "app.api.routes.")
@@ -44,7 +47,7 @@ def test_every_route_is_guarded_or_known_to_be_public(app):
 
 def test_the_handlers_are_found():
     assert len(OF_TASKS) >= 6
-    assert len(HANDLERS) == len(OF_TASKS) + 3
+    assert len(HANDLERS) == len(OF_TASKS) + 4
 
 
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler.__name__)

@@ -27,10 +27,10 @@ from app.api.gate import GuardedRoute
 from app.auth import SessionVerifier, SignIn, TokenVerifier, User, Verifier
 from app.config import Settings
 from app.database import Database
+from app.draining import Draining
 from app.errors import Ending
 from app.main import close, create_app, lifespan
 from app.observability import user_hash
-from app.processes import before_signals
 from app.queries.listener import Followed, Listener
 from app.queries.owned import Owned
 from app.queries.sessions import Sessions
@@ -685,7 +685,7 @@ def test_before_a_signal_is_handled_it_is_told(monkeypatch):
     told: list[str] = []
     before = signal.signal(signal.SIGTERM, lambda *_: told.append("handled"))
     try:
-        with before_signals(lambda: told.append("told")):
+        with Draining(0, 1).before_signals(lambda: told.append("told")):
             signal.raise_signal(signal.SIGTERM)
             assert told == ["told", "handled"]
         signal.raise_signal(signal.SIGTERM)
@@ -697,7 +697,7 @@ def test_before_a_signal_is_handled_it_is_told(monkeypatch):
 def test_a_signal_that_nobody_handles_keeps_its_default():
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        with before_signals(lambda: None):
+        with Draining(0, 1).before_signals(lambda: None):
             assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -706,7 +706,7 @@ def test_a_signal_that_nobody_handles_keeps_its_default():
 def test_who_takes_the_signal_over_meanwhile_keeps_it():
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        with before_signals(lambda: None):
+        with Draining(0, 1).before_signals(lambda: None):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
     finally:
@@ -717,7 +717,7 @@ def test_elsewhere_than_in_the_main_thread_signals_stay_as_they_are():
     handlers = []
 
     def look() -> None:
-        with before_signals(lambda: None):
+        with Draining(0, 1).before_signals(lambda: None):
             handlers.append(signal.getsignal(signal.SIGTERM))
 
     before = signal.getsignal(signal.SIGTERM)

@@ -203,6 +203,7 @@ async def test_what_is_refused_never_reaches_the_database(wire, alice):
     await make(alice)
     requests: list[tuple[str, str, dict[str, Any], int]] = [
         ("GET", "/health/live", {}, 200),
+        ("GET", "/health/ready", {}, 200),
         ("GET", "/", {}, 200),
         ("GET", "/docs", {}, 200),
         ("GET", "/openapi.json", {}, 200),

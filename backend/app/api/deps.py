@@ -12,6 +12,7 @@ from app.api.idempotency import idempotency_key
 from app.auth import SignIn, bearer_token
 from app.config import Settings
 from app.database import Database
+from app.draining import Draining
 from app.errors import PreconditionRequired
 from app.queries.batch import UserBatches
 from app.queries.changes import UserChanges
@@ -48,6 +49,12 @@ async def get_database(request: Request) -> Database:
     return database
 
 
+async def get_draining(request: Request) -> Draining:
+    """Return whether this process is about to end."""
+    draining: Draining = request.app.state.draining
+    return draining
+
+
 async def get_listeners(request: Request) -> Listeners:
     """Return the open event streams of this process; whoever writes tells them."""
     listeners: Listeners = request.app.state.listeners
@@ -56,6 +63,7 @@ async def get_listeners(request: Request) -> Listeners:
 
 SettingsDep = Annotated[Settings, Depends(get_app_settings)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
+DrainingDep = Annotated[Draining, Depends(get_draining)]
 ListenersDep = Annotated[Listeners, Depends(get_listeners)]
 
 

@@ -19,6 +19,12 @@ class LiveResponse(BaseModel):
     status: Literal["alive"] = "alive"
 
 
+class ReadyResponse(BaseModel):
+    """Whether the process takes new requests, or is about to end."""
+
+    status: Literal["ready", "draining"]
+
+
 class ServiceResponse(BaseModel):
     """What is served here; the version and where the documentation is only where callers may know."""
 

@@ -5,9 +5,9 @@ from http import HTTPStatus
 from fastapi import APIRouter, Response
 
 from app import __version__
-from app.api.deps import DatabaseDep, SettingsDep
+from app.api.deps import DatabaseDep, DrainingDep, SettingsDep
 from app.api.openapi import operation_id
-from app.schemas.health import HealthResponse, LiveResponse, ServiceResponse
+from app.schemas.health import HealthResponse, LiveResponse, ReadyResponse, ServiceResponse
 
 #: The contract wants a version. Where it is not shown, this is it: the contract's own, which callers know.
 _MAJOR_VERSION = __version__.partition(".")[0]
@@ -38,6 +38,23 @@ async def health_check(database: DatabaseDep, settings: SettingsDep, response: R
 async def check_live() -> LiveResponse:
     """Never asks the database, so a poll neither wakes it nor keeps it awake."""
     return LiveResponse()
+
+
+@router.get(
+    "/health/ready",
+    summary="Whether to send requests here",
+    response_description="Ready",
+    responses={503: {"model": ReadyResponse, "description": "About to end, same body shape"}},
+)
+async def check_ready(draining: DrainingDep, response: Response) -> ReadyResponse:
+    """For load balancers: 503 from the signal to end on, while requests are still answered.
+
+    Never asks the database: no other instance would fare better without it.
+    """
+    if draining.began:
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        return ReadyResponse(status="draining")
+    return ReadyResponse(status="ready")
 
 
 @router.get("/", include_in_schema=False, response_model_exclude_none=True)
