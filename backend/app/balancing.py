@@ -14,10 +14,9 @@ import socket
 from collections.abc import Callable
 from typing import Any, cast
 
-import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app import protocol
 from app.processes import lives
 
 #: More than anybody starts; while workers are replaced, old and new ones sit side by side.
@@ -78,8 +77,8 @@ class Seats:
         return self._held[self._mine] - fewest
 
 
-class Config(uvicorn.Config):
-    """uvicorn's configuration of a worker that shares; it is made once and sent to each worker."""
+class Config(protocol.Config):
+    """The configuration of a worker that shares; it is made once and sent to each worker."""
 
     def __init__(self, app: str, **options: Any) -> None:
         super().__init__(app, http=_Protocol, **options)
@@ -89,7 +88,7 @@ class Config(uvicorn.Config):
         return lambda: _Loop(self.seats)
 
 
-class _Protocol(HttpToolsProtocol):
+class _Protocol(protocol.Protocol):
     """A connection that was counted when it was accepted."""
 
     def connection_lost(self, exc: Exception | None) -> None:

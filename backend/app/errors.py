@@ -62,6 +62,16 @@ class MethodNotAllowed(AppError):
     message = "This path does not take this method; the Allow header lists those it takes."
 
 
+class RequestTimeout(AppError):
+    """It took too long to arrive, and the connection is closed (RFC 9110 section 15.5.9)."""
+
+    status, code = 408, "REQUEST_TIMEOUT"
+    message = "The request took too long to arrive; send it again."
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(headers={"Connection": "close"}, reason=reason)
+
+
 class Conflict(AppError):
     """An id of the caller's that is in use (RFC 9110 section 15.5.10)."""
 
@@ -101,6 +111,16 @@ class PayloadTooLarge(AppError):
         super().__init__(f"The request body is too large; at most {limit} bytes are accepted.")
 
 
+class UriTooLong(AppError):
+    """RFC 9110 section 15.5.15."""
+
+    status, code = 414, "URI_TOO_LONG"
+    message = "The path and query are too long."
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The path and query are too long; at most {limit} bytes are accepted.")
+
+
 class UnsupportedMediaType(AppError):
     status, code = 415, "UNSUPPORTED_MEDIA_TYPE"
     message = "Send the body as JSON, with the header 'Content-Type: application/json'."
@@ -119,6 +139,16 @@ class RateLimited(AppError):
 
     def __init__(self, message: str | None = None, *, retry_after: int = 1) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after)})
+
+
+class HeadersTooLarge(AppError):
+    """RFC 6585 section 5; trailers are fields of a header too."""
+
+    status, code = 431, "HEADERS_TOO_LARGE"
+    message = "The headers are too large."
+
+    def __init__(self, limit: int, count: int) -> None:
+        super().__init__(f"The headers are too large; at most {limit} bytes and {count} lines are accepted.")
 
 
 class InternalError(AppError):

@@ -20,7 +20,7 @@ from app.database import Database
 from app.errors import ConfigurationError
 from app.exposition import begin
 from app.metrics import Metrics
-from app.middleware import LastResort, RequestContext
+from app.middleware import LastResort, RequestContext, refusing
 from app.migrations import migrate
 from app.observability import configure_logging
 from app.observer import Observer
@@ -66,6 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     app.state.settings = settings
+    app.state.refusing = refusing(app.user_middleware)
     app.state.observer = observer
     app.state.database = Database(_database_url(settings), settings, observer)
     app.state.purge_rhythm = Rhythm()

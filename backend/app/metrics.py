@@ -61,6 +61,10 @@ class _Values:
             "tasks_http_requests_refused", "Refusals, by their code.", ("code",), registry=registry
         )
         self.refused = {status: refused.labels(code) for status, code in refusals().items()}
+        cut = Counter(
+            "tasks_connections_cut", "Clients given up without an answer.", ("why",), registry=registry
+        )
+        self.cut = {why: cut.labels(why) for why in ("silent", "unread")}
         tokens = Counter(
             "tasks_token_verifications", "Credentials looked at.", ("result",), registry=registry
         )
@@ -129,6 +133,9 @@ class Metrics(Observer):
                 values.refused[status].inc()
         elif status == _NOT_MODIFIED:
             values.not_modified.inc()
+
+    def connection_cut(self, why: str) -> None:
+        self._values.cut[why].inc()
 
     def token_known(self, began: float) -> None:
         super().token_known(began)

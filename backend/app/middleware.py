@@ -4,8 +4,10 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -108,6 +110,21 @@ class LastResort:
             _logger.error("unexpected %s at %s", type(error).__qualname__, where(error))  # noqa: TRY400 - see where()
             if not started:  # a half-sent answer ends here; the server closes the connection
                 await error_response(InternalError())(scope, receive, send)
+
+
+def refusing(around: Sequence[Middleware]) -> ASGIApp:
+    """Return what answers for a server that has refused a request itself, which is in the request's state.
+
+    With the same middleware around it: an id, a log line and a count, headers for security and for browsers.
+    """
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await error_response(scope["state"]["refusal"])(scope, receive, send)
+
+    app: ASGIApp = refuse
+    for layer, arguments, options in reversed(around):
+        app = layer(app, *arguments, **options)
+    return app
 
 
 def _in_one_line(send: Send) -> Send:

@@ -13,6 +13,9 @@ class Observer:
     def request_ended(self, method: str, route: str, status: int, seconds: float) -> None:
         """Hear how a request ended; `route` is the template of its path, or `-`."""
 
+    def connection_cut(self, why: str) -> None:
+        """Hear that a client was given up without an answer: `silent` or `unread`."""
+
     def token_known(self, began: float) -> None:
         """Hear that a credential was one that was verified a moment ago."""
 

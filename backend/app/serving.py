@@ -126,7 +126,7 @@ def _callable_host(host: str) -> str:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
-    kind = _sharing_config() if settings.workers > 1 else uvicorn.Config
+    kind = _config(settings)
     config = kind(
         "app.main:app",
         workers=settings.workers,
@@ -147,12 +147,12 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         _Server(config).run(sockets=[listener])
 
 
-def _sharing_config() -> type[uvicorn.Config]:
-    if sys.platform == "win32":  # neither uvloop nor sockets that several processes wait on
+def _config(settings: Settings) -> type[uvicorn.Config]:
+    if sys.platform == "win32":  # neither uvloop nor httptools, nor sockets that several processes wait on
         return uvicorn.Config
-    from app.balancing import Config  # noqa: PLC0415 - one worker has nobody to share with
+    from app import balancing, protocol  # noqa: PLC0415 - they need both
 
-    return Config
+    return balancing.Config if settings.workers > 1 else protocol.Config
 
 
 class _Server(uvicorn.Server):

@@ -1,11 +1,11 @@
-"""uvicorn's protocol around an app, memory in place of a socket: every run takes the same steps."""
+"""Our protocol around an app, memory in place of a socket: every run takes the same steps."""
 
 import asyncio
 from typing import Any, NamedTuple
 
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from app.protocol import Config, Protocol
 
 
 class Answer(NamedTuple):
@@ -24,6 +24,9 @@ class Wire(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.sent += data
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def is_closing(self) -> bool:
         return False
 
@@ -35,7 +38,7 @@ class Server:
         config = Config(app, log_config=None, access_log=False, server_header=False, lifespan="off")
         self._state = ServerState()
         self._wire = Wire()
-        self._protocol = HttpToolsProtocol(config, self._state, {})
+        self._protocol = Protocol(config, self._state, {})
         self._protocol.connection_made(self._wire)
 
     async def send(self, request: bytes) -> Answer:
