@@ -14,9 +14,9 @@ import socket
 from collections.abc import Callable
 from typing import Any, cast
 
-import uvicorn
 import uvloop
 
+from app import protocol
 from app.processes import lives
 from app.shedding import Protocol
 
@@ -78,8 +78,8 @@ class Seats:
         return self._held[self._mine] - fewest
 
 
-class Config(uvicorn.Config):
-    """uvicorn's configuration of a worker that shares; it is made once and sent to each worker."""
+class Config(protocol.Config):
+    """The configuration of a worker that shares; it is made once and sent to each worker."""
 
     def __init__(self, app: str, **options: Any) -> None:
         super().__init__(app, http=_Protocol, **options)

@@ -49,6 +49,30 @@ class LimitSettings(BaseSettings):
         le=300,
         description="Seconds that open requests may take to end after that; then they are cut off.",
     )
+    max_header_bytes: int = Field(
+        default=16_384,
+        ge=1024,
+        le=65_536,
+        description="Bytes that path, query and headers may have; then 431, or 414 if the path has half.",
+    )
+    request_head_timeout: float = Field(
+        default=5,
+        gt=0,
+        le=60,
+        description="Seconds that path and headers may take to arrive, or to begin at all; then 408.",
+    )
+    request_body_timeout: float = Field(
+        default=5,
+        gt=0,
+        le=60,
+        description="Seconds that a body may take to arrive, and 1 more for every 16 KiB; then 408.",
+    )
+    send_timeout: float = Field(
+        default=10,
+        gt=0,
+        le=600,
+        description="Seconds that a client may read nothing of its answer; then the connection is closed.",
+    )
     live_connections_per_user: int = Field(
         default=20,
         ge=1,

@@ -25,7 +25,7 @@ from app.draining import Draining
 from app.errors import ConfigurationError
 from app.exposition import begin
 from app.metrics import Metrics
-from app.middleware import LastResort, RequestContext
+from app.middleware import LastResort, RequestContext, refusing
 from app.migrations import migrate
 from app.observability import configure_logging
 from app.observer import Observer
@@ -71,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     app.state.settings = settings
+    app.state.refusing = refusing(app.user_middleware)
     app.state.observer = observer
     app.state.draining = draining
     app.state.database = Database(_database_url(settings), settings, observer)

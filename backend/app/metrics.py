@@ -63,6 +63,10 @@ class _Values:
         self.refused = {code: refused.labels(code) for code in refusals()}
         #: Where only the status is known: the code that its errors have most in common.
         self.refused_with = {status: self.refused[code] for code, status in reversed(refusals().items())}
+        cut = Counter(
+            "tasks_connections_cut", "Clients given up without an answer.", ("why",), registry=registry
+        )
+        self.cut = {why: cut.labels(why) for why in ("silent", "unread")}
         tokens = Counter(
             "tasks_token_verifications", "Credentials looked at.", ("result",), registry=registry
         )
@@ -139,6 +143,9 @@ class Metrics(Observer):
 
     def requests_shed(self, count: int) -> None:
         self._values.refused[Overloaded.code].inc(count)
+
+    def connection_cut(self, why: str) -> None:
+        self._values.cut[why].inc()
 
     def token_known(self, began: float) -> None:
         super().token_known(began)

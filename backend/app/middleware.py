@@ -5,10 +5,11 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.datastructures import Headers
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -129,6 +130,21 @@ class LastResort:
 def security_headers(*, production: bool) -> list[tuple[bytes, bytes]]:
     """Return what stands on every answer."""
     return Headers(_SECURITY_HEADERS | (_STRICT_TRANSPORT_SECURITY if production else {})).raw
+
+
+def refusing(around: Sequence[Middleware]) -> ASGIApp:
+    """Return what answers for a server that has refused a request itself, which is in the request's state.
+
+    With the same middleware around it: an id, a log line and a count, headers for security and for browsers.
+    """
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await error_response(scope["state"]["refusal"])(scope, receive, send)
+
+    app: ASGIApp = refuse
+    for layer, arguments, options in reversed(around):
+        app = layer(app, *arguments, **options)
+    return app
 
 
 def _in_one_line(send: Send) -> Send:

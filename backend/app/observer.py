@@ -18,6 +18,9 @@ class Observer:
     def requests_shed(self, count: int) -> None:
         """Hear that so many requests were refused before they began; the others are not told of them."""
 
+    def connection_cut(self, why: str) -> None:
+        """Hear that a client was given up without an answer: `silent` or `unread`."""
+
     def token_known(self, began: float) -> None:
         """Hear that a credential was one that was verified a moment ago."""
 

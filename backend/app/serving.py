@@ -152,15 +152,11 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
 
 
 def _config(settings: Settings) -> Callable[..., uvicorn.Config]:
-    if sys.platform == "win32":  # neither uvloop and httptools nor sockets that several processes wait on
+    if sys.platform == "win32":  # neither uvloop nor httptools, nor sockets that several processes wait on
         return uvicorn.Config
-    if settings.workers == 1:
-        from app.shedding import Protocol  # noqa: PLC0415 - as below
+    from app import balancing, protocol, shedding  # noqa: PLC0415 - they need both
 
-        return partial(uvicorn.Config, http=Protocol)
-    from app.balancing import Config  # noqa: PLC0415 - one worker has nobody to share with
-
-    return Config
+    return balancing.Config if settings.workers > 1 else partial(protocol.Config, http=shedding.Protocol)
 
 
 class _Server(uvicorn.Server):

@@ -7,13 +7,14 @@ slots in front of the database a request costs several times of what it costs he
 import asyncio
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from app import protocol
 from app.admission import Admission
 
 
-class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol over httptools, asking before each request whether it may begin."""
+class Protocol(protocol.Protocol):
+    """A connection that asks before each request whether it may begin."""
 
     _admission: Admission | None = None
 
@@ -22,10 +23,11 @@ class Protocol(HttpToolsProtocol):
         self._admission = _admission(self.app)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - uvicorn's own
-        if self._admission is None or self._admits(self._admission, cycle):
+        refusing = app is self.config.refusing  # it was refused already
+        if refusing or self._admission is None or self._admits(self._admission, cycle):
             super()._start_asgi_task(cycle, app)
         else:
-            self._refuse(cycle, *self._admission.refusal(cast("dict[str, Any]", cycle.scope)))
+            self._shed(cycle, *self._admission.refusal(cast("dict[str, Any]", cycle.scope)))
 
     def _admits(self, admission: Admission, cycle: RequestResponseCycle) -> bool:
         """Let in all that may not be refused here, so what waits behind another on its connection."""
@@ -33,7 +35,7 @@ class Protocol(HttpToolsProtocol):
             return True
         return admission.admits(cast("list[tuple[bytes, bytes]]", cycle.scope["headers"]))
 
-    def _refuse(self, cycle: RequestResponseCycle, head: bytes, body: bytes) -> None:
+    def _shed(self, cycle: RequestResponseCycle, head: bytes, body: bytes) -> None:
         own = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
         close = b"" if cycle.keep_alive else b"connection: close\r\n"
         sent = b"" if cycle.scope["method"] == "HEAD" else body

@@ -1,11 +1,11 @@
-"""uvicorn's protocol around an app, memory in place of a socket: every run takes the same steps."""
+"""Our protocol around an app, memory in place of a socket: every run takes the same steps."""
 
 import asyncio
 from typing import Any, NamedTuple
 
-from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from app.protocol import Config
 from app.shedding import Protocol
 
 
@@ -25,6 +25,9 @@ class Wire(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.sent += data
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def is_closing(self) -> bool:
         return self.closed

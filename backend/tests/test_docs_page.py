@@ -156,6 +156,7 @@ async def test_every_documented_failure_shows_its_own_code(document):
         "BAD_REQUEST",
         "UNAUTHORIZED",
         "NOT_FOUND",
+        "REQUEST_TIMEOUT",
         "CONFLICT",
         "GONE",
         "PRECONDITION_FAILED",

@@ -19,6 +19,7 @@ from app.errors import (
     PayloadTooLarge,
     PreconditionFailed,
     PreconditionRequired,
+    RequestTimeout,
     TaskNotFound,
     Unauthorized,
     Unavailable,
@@ -45,7 +46,7 @@ register_url_convertor("task", _TaskId())
 #: The path of one task, below the router's.
 TASK = "/{task_id:task}"
 
-BODY = documented(UnsupportedMediaType, ValidationFailed)
+BODY = documented(RequestTimeout, UnsupportedMediaType, ValidationFailed)
 ONE = documented(TaskNotFound, ValidationFailed)
 CHANGE = documented(PreconditionFailed, PreconditionRequired)
 NOT_MODIFIED: Responses = {304: {"description": "The caller has it"}}

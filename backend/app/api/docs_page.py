@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -40,11 +41,13 @@ def get_docs_file(name: str) -> Response:
     """Send one of the page's files; whole, because Starlette refuses odd ranges in a shape of its own."""
     if name not in _FILES:
         raise NotFound
-    return Response((_assets() / name).read_bytes(), media_type=_FILES[name])
+    return Response(_content(name), media_type=_FILES[name])
 
 
-def _assets() -> Path:
-    return Path(str(files("fastapi_swagger"))) / "resources"
+@cache
+def _content(name: str) -> bytes:
+    """Read a file once: those who are slow to take it share it."""
+    return Path(str(files("fastapi_swagger")), "resources", name).read_bytes()
 
 
 def _policy(html: str) -> str:

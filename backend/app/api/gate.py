@@ -14,7 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.calling import Answer, calling
 from app.api.departure import Departure
 from app.auth import bearer_token
-from app.errors import PayloadTooLarge, UnsupportedMediaType
+from app.errors import PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+
+#: Bytes of a body that give it another second to arrive: no honest connection is slower for long.
+_BYTES_A_SECOND = 16_384
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -86,17 +89,28 @@ def _plain(handler: Handler) -> ASGIApp:
 
 
 async def _read(request: Request, limit: int) -> bytes:
-    """Read the body, no further than `limit` bytes; raises PayloadTooLarge and ClientDisconnect."""
+    """Read the body, no further than `limit` bytes.
+
+    Raises PayloadTooLarge, RequestTimeout, ClientDisconnect, and what the server says of a malformed one.
+    """
     body = bytearray()
     more = True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        body += message.get("body", b"")
-        if len(body) > limit:
-            raise PayloadTooLarge(limit)
-        more = message.get("more_body", False)
+    try:
+        async with asyncio.timeout(request.app.state.settings.request_body_timeout) as deadline:
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                if len(body) > limit:
+                    raise PayloadTooLarge(limit)
+                if more := message.get("more_body", False):
+                    part = message.get("body", b"")
+                    deadline.reschedule((deadline.when() or 0) + len(part) / _BYTES_A_SECOND)
+    except TimeoutError:
+        raise RequestTimeout(reason="the body did not come in time") from None
+    if refusal := request.scope["state"].get("refusal"):
+        raise refusal
     return bytes(body)
 
 
