@@ -16,8 +16,8 @@ from typing import Any, cast
 
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.framing import Framing
 from app.processes import lives
 
 #: More than anybody starts; while workers are replaced, old and new ones sit side by side.
@@ -89,7 +89,7 @@ class Config(uvicorn.Config):
         return lambda: _Loop(self.seats)
 
 
-class _Protocol(HttpToolsProtocol):
+class _Protocol(Framing):
     """A connection that was counted when it was accepted."""
 
     def connection_lost(self, exc: Exception | None) -> None:

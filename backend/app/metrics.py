@@ -61,6 +61,9 @@ class _Values:
             "tasks_http_requests_refused", "Refusals, by their code.", ("code",), registry=registry
         )
         self.refused = {status: refused.labels(code) for status, code in refusals().items()}
+        self.unexpected = Counter(
+            "tasks_unexpected_errors", "Failures that nobody foresaw.", registry=registry
+        )
         tokens = Counter(
             "tasks_token_verifications", "Credentials looked at.", ("result",), registry=registry
         )
@@ -129,6 +132,9 @@ class Metrics(Observer):
                 values.refused[status].inc()
         elif status == _NOT_MODIFIED:
             values.not_modified.inc()
+
+    def nobody_caught(self) -> None:
+        self._values.unexpected.inc()
 
     def token_known(self, began: float) -> None:
         super().token_known(began)

@@ -13,6 +13,9 @@ class Observer:
     def request_ended(self, method: str, route: str, status: int, seconds: float) -> None:
         """Hear how a request ended; `route` is the template of its path, or `-`."""
 
+    def nobody_caught(self) -> None:
+        """Hear of a failure that was foreseen nowhere: a mistake in the service."""
+
     def token_known(self, began: float) -> None:
         """Hear that a credential was one that was verified a moment ago."""
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -126,9 +127,8 @@ def _callable_host(host: str) -> str:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
-    kind = _sharing_config() if settings.workers > 1 else uvicorn.Config
-    config = kind(
-        "app.main:app",
+    config = _config(
+        shared=settings.workers > 1,
         workers=settings.workers,
         log_config=None,
         access_log=False,
@@ -147,12 +147,17 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         _Server(config).run(sockets=[listener])
 
 
-def _sharing_config() -> type[uvicorn.Config]:
-    if sys.platform == "win32":  # neither uvloop nor sockets that several processes wait on
-        return uvicorn.Config
-    from app.balancing import Config  # noqa: PLC0415 - one worker has nobody to share with
+def _config(*, shared: bool, **options: Any) -> uvicorn.Config:
+    app = "app.main:app"
+    if sys.platform == "win32":  # neither httptools nor uvloop, nor sockets that several processes wait on
+        return uvicorn.Config(app, **options)
+    if shared:
+        from app.balancing import Config  # noqa: PLC0415 - one worker has nobody to share with
 
-    return Config
+        return Config(app, **options)
+    from app.framing import Framing  # noqa: PLC0415 - Windows has no httptools
+
+    return uvicorn.Config(app, http=Framing, **options)
 
 
 class _Server(uvicorn.Server):

@@ -1,11 +1,12 @@
-"""uvicorn's protocol around an app, memory in place of a socket: every run takes the same steps."""
+"""The protocol of `serve` around an app, memory in place of a socket: every run takes the same steps."""
 
 import asyncio
 from typing import Any, NamedTuple
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from app.framing import Framing
 
 
 class Answer(NamedTuple):
@@ -35,7 +36,7 @@ class Server:
         config = Config(app, log_config=None, access_log=False, server_header=False, lifespan="off")
         self._state = ServerState()
         self._wire = Wire()
-        self._protocol = HttpToolsProtocol(config, self._state, {})
+        self._protocol = Framing(config, self._state, {})
         self._protocol.connection_made(self._wire)
 
     async def send(self, request: bytes) -> Answer:
