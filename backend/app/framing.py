@@ -52,7 +52,7 @@ class Framing(HttpToolsProtocol):
     def _is_for_one_host(self) -> bool:
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) == 1:
-            return _HOST.fullmatch(hosts[0]) is not None
+            return _HOST.fullmatch(hosts[0].strip(b" \t")) is not None
         return not hosts and self.parser.get_http_version() != "1.1"
 
     def _head_without_upgrade(self) -> bytes:

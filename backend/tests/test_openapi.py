@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from app.auth.tokens import sign
 from app.config import BACKEND, Settings
+from app.framing import Framing
 from app.main import create_app
 from tests.conftest import SECRET
 
@@ -29,7 +30,9 @@ CASES_PER_OPERATION = int(os.environ.get("SCHEMATHESIS_CASES", "15"))
 @contextmanager
 def served(app: FastAPI) -> Iterator[str]:
     """Serve an app on a free loopback port, in a thread with an event loop of its own."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, http=Framing, server_header=False, log_config=None, lifespan="off")
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
