@@ -12,7 +12,7 @@ from app.api.idempotency import KEY_PARAMETER
 
 
 # It leans towards what is accepted, and half of the time goes into that; half of all is accepted anyway.
-def _leaning_nowhere(observation: float, *, label: str = "") -> float:  # noqa: ARG001
+def _leaning_nowhere(observation: float, *, label: str = "") -> float:
     return observation
 
 
