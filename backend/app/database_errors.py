@@ -16,7 +16,7 @@ def kind(error: BaseException) -> str:
 
 
 def took_itself_back(error: BaseException) -> bool:
-    """Whether a statement undid what it had done, on purpose (queries/tables.py, nothing_unless): no failure."""
+    """Whether a statement undid what it had done, on purpose (nothing_unless); that is no failure."""
     return isinstance(error, asyncpg.DivisionByZeroError)
 
 

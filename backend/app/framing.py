@@ -20,28 +20,31 @@ class Framing(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
+        try:
+            self.feed(data)
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
+
+    def feed(self, data: bytes) -> None:
+        """Parse what came; raises HttpParserError, and never HttpParserUpgrade."""
         while data:
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
-                if self.parser.get_method() != b"CONNECT":
-                    data = self._head_without_upgrade() + data[upgrade.args[0] :]
-                    self.parser = httptools.HttpRequestParser(self)
-                    self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
-                    continue
-            except httptools.HttpParserError:
-                pass
+                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
             else:
                 return
-            self.logger.warning("Invalid HTTP request received.")
-            self.send_400_response("Invalid HTTP request received.")
-            return
 
     def on_headers_complete(self) -> None:
-        if self.parser.should_upgrade():
-            return  # nothing has begun yet: the same comes again, without it
         if not self._is_for_one_host():
             raise ValueError("HTTP/1.1 has one Host")
+        if self.parser.should_upgrade():  # nothing begins yet: the same comes again, without it
+            if self.parser.get_method() == b"CONNECT":
+                raise ValueError("this is no proxy")
+            return
         super().on_headers_complete()
         self.headers = []  # what comes from here on are trailer fields; nobody looks at them
 
