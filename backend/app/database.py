@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import asyncpg as sqlalchemy_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.config import Settings
-from app.database_errors import is_unavailable, kind
+from app.database_errors import is_unavailable, kind, took_itself_back
 from app.database_url import Target
 from app.errors import Unavailable
 from app.observer import NOBODY, Observer
@@ -101,7 +101,8 @@ class Database:
                 self.last_used = time.monotonic()
                 return rows
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            self._observer.statement_failed(kind(error))
+            if not took_itself_back(error):
+                self._observer.statement_failed(kind(error))
             if is_unavailable(error):
                 raise Unavailable from error
             raise

@@ -13,6 +13,7 @@ from app.api.error_handlers import add_error_handlers
 from app.api.metrics_page import router as metrics_page
 from app.api.openapi import describe_events
 from app.api.routes import ROUTES
+from app.api.routing import completed
 from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
 from app.cors import Cors
@@ -52,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        routes=[*ROUTES, *(metrics_page.routes if settings.metrics_on else [])],
+        routes=[*ROUTES, *(completed(metrics_page.routes) if settings.metrics_on else [])],
         lifespan=lifespan,
         telemetry=traces,
         middleware=[
@@ -62,7 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(
                 Cors, origins=settings.cors_origin_list, exposed=[HEADER] if settings.server_timing else []
             ),
-            Middleware(LastResort),
+            Middleware(LastResort, observer),
         ],
     )
     app.state.settings = settings

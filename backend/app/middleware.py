@@ -88,8 +88,9 @@ class LastResort:
     A handler for Exception would stand outside of both, and the server would close the connection.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, observer: Observer) -> None:
         self._app = app
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -107,6 +108,7 @@ class LastResort:
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - it is the last resort
+            self._observer.nobody_caught()
             _logger.error("unexpected %s at %s", type(error).__qualname__, where(error))  # noqa: TRY400 - see where()
             if not started:  # a half-sent answer ends here; the server closes the connection
                 await error_response(InternalError())(scope, receive, send)
