@@ -30,7 +30,7 @@ class Cors(CORSMiddleware):
         super().__init__(
             app,
             allow_origins=origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=_ALLOWED_HEADERS,
             allow_credentials="*" not in origins,
             expose_headers=[*_EXPOSED_HEADERS, *exposed],

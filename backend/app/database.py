@@ -11,7 +11,7 @@ from sqlalchemy import column, func, literal_column, select, table
 
 from app.breaker import Breaker
 from app.config import Settings
-from app.database_errors import DRIVER_ERRORS, is_unavailable, kind
+from app.database_errors import DRIVER_ERRORS, is_unavailable, kind, took_itself_back
 from app.database_url import Target
 from app.errors import OutcomeUnknown, TooLate, Unavailable
 from app.observer import NOBODY, Observer
@@ -102,7 +102,8 @@ class Database:
                         self._retries.earn()
                         return rows
         except DRIVER_ERRORS as error:
-            self._observer.statement_failed(kind(error))
+            if not took_itself_back(error):
+                self._observer.statement_failed(kind(error))
             if may_be_done(error, writes=statement.writes, sent=connected is not None):
                 raise OutcomeUnknown from error
             if is_unavailable(error):

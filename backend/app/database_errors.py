@@ -29,6 +29,11 @@ def kind(error: BaseException) -> str:
     return "timeout" if isinstance(error, TimeoutError) else "connection"
 
 
+def took_itself_back(error: BaseException) -> bool:
+    """Whether a statement undid what it had done, on purpose (nothing_unless); that is no failure."""
+    return isinstance(error, asyncpg.DivisionByZeroError)
+
+
 def is_unavailable(error: BaseException) -> bool:
     """Whether a driver's error says that the database can't serve now, and not that a statement is wrong."""
     if isinstance(error, asyncpg.PostgresError):

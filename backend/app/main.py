@@ -17,6 +17,7 @@ from app.api.error_handlers import add_error_handlers
 from app.api.metrics_page import router as metrics_page
 from app.api.openapi import describe_events
 from app.api.routes import ROUTES
+from app.api.routing import completed
 from app.auth import ClaimRules, Jwks, SessionVerifier, TokenVerifier, Verifier
 from app.config import Settings, get_settings
 from app.cors import Cors
@@ -67,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
             *([Middleware(ServerTiming)] if settings.server_timing else []),
             Middleware(RequestContext, observer, draining, production=settings.production),
             Middleware(Cors, **_pages(settings)),
-            Middleware(LastResort, draining),
+            Middleware(LastResort, observer, draining),
         ],
     )
     app.state.settings = settings
@@ -96,7 +97,8 @@ def _pages(settings: Settings) -> dict[str, Any]:
 def _routes(settings: Settings) -> list[BaseRoute]:
     """Return what there is. The rest has no route and is answered as any path that never was."""
     docs = docs_page.routes if settings.docs_on else []
-    return [*ROUTES, *docs, *(metrics_page.routes if settings.metrics_on else [])]
+    metrics = metrics_page.routes if settings.metrics_on else []
+    return [*ROUTES, *completed([*docs, *metrics])]
 
 
 def _database_url(settings: Settings) -> str:

@@ -67,6 +67,9 @@ class _Values:
             "tasks_connections_cut", "Clients given up without an answer.", ("why",), registry=registry
         )
         self.cut = {why: cut.labels(why) for why in ("silent", "unread")}
+        self.unexpected = Counter(
+            "tasks_unexpected_errors", "Failures that nobody foresaw.", registry=registry
+        )
         tokens = Counter(
             "tasks_token_verifications", "Credentials looked at.", ("result",), registry=registry
         )
@@ -146,6 +149,9 @@ class Metrics(Observer):
 
     def connection_cut(self, why: str) -> None:
         self._values.cut[why].inc()
+
+    def nobody_caught(self) -> None:
+        self._values.unexpected.inc()
 
     def token_known(self, began: float) -> None:
         super().token_known(began)

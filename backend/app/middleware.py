@@ -96,8 +96,9 @@ class LastResort:
     A handler for Exception would stand outside of both, and the server would close the connection.
     """
 
-    def __init__(self, app: ASGIApp, draining: Draining) -> None:
+    def __init__(self, app: ASGIApp, observer: Observer, draining: Draining) -> None:
         self._app = app
+        self._observer = observer
         self._draining = draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,6 +123,7 @@ class LastResort:
             if not started:
                 await error_response(Unavailable(_CUT_OFF))(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - it is the last resort
+            self._observer.nobody_caught()
             _logger.error("unexpected %s at %s", type(error).__qualname__, where(error))  # noqa: TRY400 - see where()
             if not started:  # a half-sent answer ends here; the server closes the connection
                 await error_response(InternalError())(scope, receive, send)

@@ -21,6 +21,9 @@ class Observer:
     def connection_cut(self, why: str) -> None:
         """Hear that a client was given up without an answer: `silent` or `unread`."""
 
+    def nobody_caught(self) -> None:
+        """Hear of a failure that was foreseen nowhere: a mistake in the service."""
+
     def token_known(self, began: float) -> None:
         """Hear that a credential was one that was verified a moment ago."""
 

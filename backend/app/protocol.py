@@ -10,10 +10,11 @@ from typing import Any, cast
 import httptools
 import uvicorn
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.config import Settings
 from app.errors import AppError, BadRequest, RateLimited, RequestTimeout
+from app.framing import Framing
 from app.observer import Observer
 from app.patience import Patience
 from app.refusals import MOST_HEADERS, half_closing, refusal, too_large
@@ -41,7 +42,7 @@ class Config(uvicorn.Config):
         return service
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(Framing):
     """A connection.
 
     A request begins with a new `scope`, and its complete head with a new `cycle`: while the cycle's scope is
@@ -87,9 +88,7 @@ class Protocol(HttpToolsProtocol):
             return
         self._overhead += len(data)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass
+            self.feed(data)
         except httptools.HttpParserError as error:
             own = error.__context__
             self._refuse(own if isinstance(own, AppError) else BadRequest(reason=f"malformed: {error}"))
@@ -114,7 +113,6 @@ class Protocol(HttpToolsProtocol):
         if self.timeout_keep_alive_task is not None:  # the head began before the answer to the one before
             self._unset_keepalive_if_required()
         super().on_headers_complete()
-        self.headers = []  # what comes now are trailers, which are no headers (RFC 9110 section 6.5.1)
 
     def on_body(self, body: bytes) -> None:
         # Chunks have their sizes and extensions: twice as much as data is enough.

@@ -5,9 +5,18 @@ import re
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import schemathesis
 
 from app.api.idempotency import KEY_PARAMETER
+
+
+# It leans towards what is accepted, and half of the time goes into that; half of all is accepted anyway.
+def _leaning_nowhere(observation: float, *, label: str = "") -> float:
+    return observation
+
+
+hypothesis.target = _leaning_nowhere
 
 KEY = "Idempotency-Key"
 QUOTED_OR_BARE = re.compile(KEY_PARAMETER["schema"]["pattern"])

@@ -82,7 +82,7 @@ async def test_any_other_file_is_not_found(stranger, name):
 
 @pytest.mark.parametrize(
     ("path", "allowed"),
-    [("/docs", "GET"), ("/docs/swagger-ui.css", "GET"), ("/openapi.json", "GET, HEAD")],
+    [("/docs", "GET, HEAD"), ("/docs/swagger-ui.css", "GET, HEAD"), ("/openapi.json", "GET, HEAD")],
 )
 async def test_nothing_can_be_posted(stranger, path, allowed):
     answer = await stranger.post(path)

@@ -75,14 +75,14 @@ async def test_an_unknown_path_is_not_found(alice, method, path):
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/tasks", "GET, POST"),
-        (f"/tasks/{NEVER}", "DELETE, GET, PATCH, PUT"),
-        ("/tasks/no-uuid", "DELETE, GET, PATCH, PUT"),
-        ("/health", "GET"),
-        ("/health/live", "GET"),
-        ("/health/ready", "GET"),
-        ("/", "GET"),
-        ("/docs", "GET"),
+        ("/tasks", "GET, HEAD, POST"),
+        (f"/tasks/{NEVER}", "DELETE, GET, HEAD, PATCH, PUT"),
+        ("/tasks/no-uuid", "DELETE, GET, HEAD, PATCH, PUT"),
+        ("/health", "GET, HEAD"),
+        ("/health/live", "GET, HEAD"),
+        ("/health/ready", "GET, HEAD"),
+        ("/", "GET, HEAD"),
+        ("/docs", "GET, HEAD"),
         ("/openapi.json", "GET, HEAD"),
     ],
 )

@@ -10,6 +10,7 @@ import httpx2 as httpx
 import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.responses import StreamingResponse
 
 from app.config import Settings, load_settings
 from app.errors import ConfigurationError
@@ -331,3 +332,22 @@ def test_a_token_that_no_header_can_carry_is_refused(monkeypatch, value):
 
 def test_the_token_is_not_shown():
     assert TOKEN not in repr(Settings(metrics_token=TOKEN))
+
+
+async def test_what_nobody_caught_is_counted_even_if_an_answer_had_begun(fresh, client_for):
+    async def fall_over() -> None:
+        raise RuntimeError
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b"x"
+        raise RuntimeError
+
+    fresh.add_api_route("/bug", fall_over)
+    fresh.add_route("/half", lambda _request: StreamingResponse(half()))
+    async with client_for(None, fresh) as client:
+        assert (await client.get("/bug")).status_code == 500
+        with pytest.raises(AssertionError):  # the client misses the rest of it
+            await client.get("/half")
+        found = await scraped(client)
+    assert value(found, "tasks_unexpected_errors_total") == 2
+    assert value(found, "tasks_http_requests_refused_total", code="INTERNAL_ERROR") == 1

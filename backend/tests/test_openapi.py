@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -19,17 +20,22 @@ from fastapi import FastAPI
 from app.auth.tokens import sign
 from app.config import BACKEND, Settings
 from app.main import create_app
+from app.protocol import Config
 from tests.conftest import SECRET
 
 pytestmark = pytest.mark.slow
 
-CASES_PER_OPERATION = int(os.environ.get("SCHEMATHESIS_CASES", "15"))
+#: How many cases there are to be, in all; each of the runs, which go side by side, makes its share.
+CASES = int(os.environ.get("SCHEMATHESIS_CASES", "1000"))
+RUNS = 2
+#: What one more example for each operation comes to, over all of them: some have few that differ.
+CASES_OF_AN_EXAMPLE = 8
 
 
 @contextmanager
 def served(app: FastAPI) -> Iterator[str]:
     """Serve an app on a free loopback port, in a thread with an event loop of its own."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+    server = uvicorn.Server(Config(app, port=0, server_header=False, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -42,7 +48,8 @@ def served(app: FastAPI) -> Iterator[str]:
 
 
 @pytest.mark.no_cover  # a thousand requests; what they run, others cover
-async def test_the_service_does_what_its_document_says(settings: Settings, tmp_path: Path):
+@pytest.mark.parametrize("number", range(RUNS))
+async def test_the_service_does_what_its_document_says(settings: Settings, tmp_path: Path, number: int):
     # A condition that does not hold is no fault of the request's form; of made-up ones hardly any holds.
     accepted = ["2xx", "3xx", "401", "403", "404", "409", "410", "412", "5xx"]
     rule = "positive_data_acceptance.expected-statuses"
@@ -55,13 +62,14 @@ async def test_the_service_does_what_its_document_says(settings: Settings, tmp_p
     token = sign(f"schemathesis-{uuid.uuid4()}", SECRET, seconds=3600)
     app = create_app(settings)
     app.state.listeners.end()  # so that event streams have an end, which schemathesis waits for
+    examples = max(1, CASES // RUNS // CASES_OF_AN_EXAMPLE)
     with served(app) as url:
         run = await asyncio.to_thread(
             subprocess.run,
             [
                 str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json",
                 "--checks=all", "--phases=examples,coverage,fuzzing,stateful", "--continue-on-failure",
-                f"--max-examples={CASES_PER_OPERATION}", f"--header=Authorization: Bearer {token}",
+                f"--max-examples={examples}", f"--header=Authorization: Bearer {token}",
             ],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(BACKEND), "SCHEMATHESIS_HOOKS": "tests.schemathesis_hooks"},
@@ -71,3 +79,14 @@ async def test_the_service_does_what_its_document_says(settings: Settings, tmp_p
         )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     assert "No issues found" in run.stdout
+    assert int(re.findall(r"(\d+) generated", run.stdout)[0]) >= CASES // RUNS, run.stdout
+    assert re.search(r"Stateful \(in .*?✅ \d+ passed", run.stdout, re.DOTALL), run.stdout
+    assert app.state.observer.registry.get_sample_value("tasks_unexpected_errors_total") == 0
+    assert not errors(app), "the database was asked what it can't do"
+
+
+def errors(app: FastAPI) -> list[tuple[str, float]]:
+    """The classes of the database's errors, with how many there were."""
+    found = app.state.observer.registry.collect()
+    (metric,) = [metric for metric in found if metric.name == "tasks_database_errors"]
+    return [(sample.labels["class"], sample.value) for sample in metric.samples if "class" in sample.labels]

@@ -581,7 +581,6 @@ async def test_a_made_up_cursor_is_refused(alice, sort):
         "%C3%A4",
         "",
         "x",
-        "%FF",
     ]
     made_up += [quote(urlsafe_b64decode(real + "=" * (-len(real) % 4))), "A" * 20_000]
     for cursor in made_up:

@@ -320,7 +320,7 @@ async def test_the_trash_is_no_task_to_any_method(alice, path, takes):
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - takes:
         answer = await alice.request(method, path, json={"text": "x", "completed": True})
         assert (method, answer.status_code) == (method, 405)
-        assert set(answer.headers["Allow"].split(", ")) == takes
+        assert set(answer.headers["Allow"].split(", ")) - {"HEAD"} == takes
 
 
 async def test_an_id_that_begins_like_the_trash_is_only_no_id(alice):

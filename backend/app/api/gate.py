@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.calling import Answer, calling
 from app.api.departure import Departure
 from app.auth import bearer_token
-from app.errors import PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from app.errors import EncodedBody, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
 
 #: Bytes of a body that give it another second to arrive: no honest connection is slower for long.
 _BYTES_A_SECOND = 16_384
@@ -121,7 +121,10 @@ def _refuse_declared_size(headers: Headers, limit: int) -> None:
 
 
 def _refuse_other_media(headers: Headers) -> None:
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise UnsupportedMediaType
+    for header, plain in (("content-encoding", "identity"), ("transfer-encoding", "chunked")):
+        if any(coding.strip(" \t").lower() != plain for coding in headers.getlist(header)):
+            raise EncodedBody
+    match headers.getlist("content-type"):
+        case [media_type] if media_type.partition(";")[0].strip(" \t").lower() == "application/json":
+            return
+    raise UnsupportedMediaType

@@ -3,6 +3,7 @@
 from app.errors.client import (
     BadRequest,
     Conflict,
+    EncodedBody,
     Gone,
     HeadersTooLarge,
     MethodNotAllowed,
@@ -39,6 +40,7 @@ __all__ = [
     "BadRequest",
     "ConfigurationError",
     "Conflict",
+    "EncodedBody",
     "Ending",
     "Gone",
     "HeadersTooLarge",

@@ -93,6 +93,15 @@ class UnsupportedMediaType(AppError):
     message = "Send the body as JSON, with the header 'Content-Type: application/json'."
 
 
+class EncodedBody(UnsupportedMediaType):
+    """Nothing is unpacked: a few bytes could become any number (RFC 9110 section 15.5.16)."""
+
+    message = "Send the body as it is: without a Content-Encoding, and no Transfer-Encoding but chunked."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Accept-Encoding": "identity"})
+
+
 class ValidationFailed(AppError):
     status, code = 422, "VALIDATION_ERROR"
     message = "The request is not valid; each line of details names a field and what it accepts."

@@ -2,16 +2,22 @@
 
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Depends, Query, Request, Response
 
 from app.api.answers import task_router
 from app.api.deps import UserChangesDep
 from app.api.error_handlers import documented
+from app.api.reading import refuse_unclear
 from app.errors import Gone, ValidationFailed
 from app.schemas.changes import ChangesResponse, Since, changes_json
 from app.schemas.reading import Limit
 
 router = task_router("Sync")
+
+
+async def read_once(request: Request) -> None:
+    """Refuse a parameter that is given twice: FastAPI would take the last, and a cache maybe the first."""
+    refuse_unclear(request, ("since", "limit"))
 
 
 @router.get(
@@ -20,6 +26,7 @@ router = task_router("Sync")
     response_model=ChangesResponse,
     response_description="One page of changes",
     responses=documented(Gone, ValidationFailed),
+    dependencies=[Depends(read_once)],
 )
 async def list_changes(
     tasks: UserChangesDep,
