@@ -25,6 +25,7 @@ from app.database import Database
 from app.draining import Draining
 from app.errors import ConfigurationError
 from app.exposition import begin
+from app.limiting import RateLimits
 from app.metrics import Metrics
 from app.middleware import LastResort, RequestContext, refusing
 from app.migrations import migrate
@@ -84,6 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.listeners = Listeners(app.state.database, settings.live_connections_per_user, observer)
     app.state.jwks = Jwks(settings.jwks_url) if settings.jwks_url else None
     app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database, observer)
+    app.state.rate_limits = RateLimits.of(settings, observer)
     add_error_handlers(app)
     describe_events(app)
     return app
@@ -96,9 +98,8 @@ def _pages(settings: Settings) -> dict[str, Any]:
 
 def _routes(settings: Settings) -> list[BaseRoute]:
     """Return what there is. The rest has no route and is answered as any path that never was."""
-    docs = docs_page.routes if settings.docs_on else []
-    metrics = metrics_page.routes if settings.metrics_on else []
-    return [*ROUTES, *completed([*docs, *metrics])]
+    pages = [docs_page] * settings.docs_on + [metrics_page] * settings.metrics_on
+    return [*ROUTES, *completed([route for page in pages for route in page.routes])]
 
 
 def _database_url(settings: Settings) -> str:
@@ -150,6 +151,8 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
             await asyncio.to_thread(migrate, url)
         if app.state.jwks is not None:
             app.state.jwks.refresh()  # behind: the start waits for no other server
+        connecting = asyncio.create_task(app.state.rate_limits.open())  # the same
+        stack.callback(connecting.cancel)
         app.state.listeners.begin()
         stack.enter_context(app.state.draining.before_signals(app.state.listeners.end))
         async with purged_daily(
@@ -168,6 +171,7 @@ async def close(app: FastAPI) -> None:
     if app.state.session_database is not None:
         await app.state.session_database.close()
     await app.state.database.close()
+    await app.state.rate_limits.close()
 
 
 def __getattr__(name: str) -> FastAPI:

@@ -1,22 +1,13 @@
-"""The metrics: their names, labels and buckets, and the observer that counts them."""
+"""The observer that counts."""
 
 import time
 from functools import cached_property
 
-import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
-from app.errors import AppError, Overloaded
+from app.errors import Overloaded
+from app.meters import Meters
 from app.observer import Observer
-
-_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-_OTHER_METHOD = "OTHER"
-
-# Around the plan's bounds: 50, 100, 200 and 500 ms.
-_REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5)
-_TOKEN_BUCKETS = (0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.05, 0.1, 0.5, 2)
-_DATABASE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 4)
-_WAIT_BUCKETS = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 1, 4)
 
 # The classes of SQLSTATE (PostgreSQL, appendix A) and what comes before there is one.
 _ERRORS = frozenset(
@@ -31,96 +22,13 @@ _INTERNAL_ERROR = "XX"
 _NOT_MODIFIED = 304
 _FIRST_REFUSAL = 400
 
-# When a series began would double their number, and no process can tell it of the others.
-prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-
-
-def refusals() -> dict[str, int]:
-    """Return the status of every code that the error family answers with."""
-    family = [AppError]
-    for error in family:
-        family += error.__subclasses__()
-    return {error.code: error.status for error in family[1:]}
-
-
-class _Values:
-    """The metrics of one application. In a worker process they live in files, which making them opens."""
-
-    def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        self._requests = Histogram(
-            "tasks_http_request_duration_seconds",
-            "Requests, till their answer was sent.",
-            ("method", "route", "status"),
-            buckets=_REQUEST_BUCKETS,
-            registry=registry,
-        )
-        self.requests: dict[tuple[str, str, int], Histogram] = {}
-        self.in_flight = _gauge("tasks_http_requests_in_flight", "Requests being answered.", registry)
-        refused = Counter(
-            "tasks_http_requests_refused", "Refusals, by their code.", ("code",), registry=registry
-        )
-        self.refused = {code: refused.labels(code) for code in refusals()}
-        #: Where only the status is known: the code that its errors have most in common.
-        self.refused_with = {status: self.refused[code] for code, status in reversed(refusals().items())}
-        cut = Counter(
-            "tasks_connections_cut", "Clients given up without an answer.", ("why",), registry=registry
-        )
-        self.cut = {why: cut.labels(why) for why in ("silent", "unread")}
-        self.unexpected = Counter(
-            "tasks_unexpected_errors", "Failures that nobody foresaw.", registry=registry
-        )
-        tokens = Counter(
-            "tasks_token_verifications", "Credentials looked at.", ("result",), registry=registry
-        )
-        results = ("cached", "verified", "refused", "unavailable")
-        self.tokens = {result: tokens.labels(result) for result in results}
-        self.token_seconds = Histogram(
-            "tasks_token_verification_duration_seconds",
-            "Checks of credentials that were not remembered.",
-            buckets=_TOKEN_BUCKETS,
-            registry=registry,
-        )
-        self.statements = Histogram(
-            "tasks_database_duration_seconds",
-            "Statements, without the wait for a connection.",
-            buckets=_DATABASE_BUCKETS,
-            registry=registry,
-        )
-        self.waits = Histogram(
-            "tasks_database_pool_wait_seconds",
-            "Waits for a connection, those that ended without one included.",
-            buckets=_WAIT_BUCKETS,
-            registry=registry,
-        )
-        self.errors = Counter(
-            "tasks_database_errors", "Statements that failed.", ("class",), registry=registry
-        )
-        self.retries = Counter(
-            "tasks_database_retries", "Statements that were tried again.", registry=registry
-        )
-        self.not_modified = Counter("tasks_not_modified", "Answers 304.", registry=registry)
-        self.streams = _gauge("tasks_event_streams", "Open streams of events.", registry)
-
-    def request(self, method: str, route: str, hundreds: int) -> Histogram:
-        """Return where a kind of request is counted; it is kept under the method's own name only if known."""
-        known = method in _METHODS
-        series = self._requests.labels(method if known else _OTHER_METHOD, route, f"{hundreds}xx")
-        if known:
-            self.requests[method, route, hundreds] = series
-        return series
-
-
-def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
-    return Gauge(name, text, registry=registry, multiprocess_mode="livesum")
-
 
 class Metrics(Observer):
     """Counts. Nothing of a user, a path or a token becomes a label, and no caller can make a new one."""
 
     @cached_property
-    def _values(self) -> _Values:
-        return _Values()
+    def _values(self) -> Meters:
+        return Meters()
 
     @property
     def registry(self) -> CollectorRegistry:
@@ -174,6 +82,12 @@ class Metrics(Observer):
 
     def statement_retried(self) -> None:
         self._values.retries.inc()
+
+    def rate_limited(self, policy: str) -> None:
+        self._values.limited[policy].inc()
+
+    def limits_alone(self) -> None:
+        self._values.limits_alone.inc()
 
     def stream_opened(self) -> None:
         self._values.streams.inc()

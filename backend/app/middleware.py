@@ -69,6 +69,8 @@ class RequestContext:
                 headers.append((b"x-request-id", own_id.encode()))
                 if self._draining.began:
                     headers.append(_CLOSE)
+                if standing := scope.get("state", {}).get("rate_limit"):
+                    headers += standing.headers()
             await send(message)
 
         try:

@@ -133,6 +133,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # they are for TRUSTED_PROXIES: this would believe every local caller
         ws="none",  # uvicorn's line about a WebSocket has the query in it
         timeout_graceful_shutdown=cast(
             "int", settings.shutdown_grace - _TICK_SECONDS

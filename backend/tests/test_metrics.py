@@ -16,7 +16,7 @@ from app.config import Settings, load_settings
 from app.errors import ConfigurationError
 from app.exposition import CONTENT_TYPE
 from app.main import close, create_app
-from app.metrics import refusals
+from app.meters import refusals
 from tests.conftest import SECRET, ClientFor
 from tests.live import token
 from tests.test_tasks import make

@@ -19,6 +19,7 @@ from app.errors import (
     PayloadTooLarge,
     PreconditionFailed,
     PreconditionRequired,
+    RateLimited,
     RequestTimeout,
     TaskNotFound,
     Unauthorized,
@@ -68,7 +69,7 @@ def task_router(tag: str = "Tasks", route_class: type[GuardedRoute] = GuardedRou
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
         responses=documented(
-            BadRequest, Unauthorized, PayloadTooLarge, InternalError, Unavailable, Overloaded
+            BadRequest, Unauthorized, PayloadTooLarge, RateLimited, InternalError, Unavailable, Overloaded
         ),
     )
 

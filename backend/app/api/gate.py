@@ -1,8 +1,9 @@
-"""What a request passes before its body is looked at: declared size, who calls, size, media type."""
+"""What a request passes before its body is looked at: declared size, who calls, rate, size, media type."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
@@ -13,8 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.calling import Answer, calling
 from app.api.departure import Departure
-from app.auth import bearer_token
+from app.api.rate_limits import caller, charge, refund_unchanged
 from app.errors import EncodedBody, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from app.limiting import BATCH, REQUEST
 
 #: Bytes of a body that give it another second to arrive: no honest connection is slower for long.
 _BYTES_A_SECOND = 16_384
@@ -30,6 +32,7 @@ class GuardedRoute(APIRoute):
     """
 
     bodies = 1  # how many times MAX_BODY_BYTES a body may have
+    price = REQUEST  # what it takes out of the user's bucket
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -55,14 +58,14 @@ class GuardedRoute(APIRoute):
             request.state.until = asyncio.get_running_loop().time() + settings.request_timeout
             limit = self.bodies * settings.max_body_bytes
             _refuse_declared_size(request.headers, limit)
-            token = bearer_token(request.headers.getlist("authorization"))
-            request.state.user = await request.app.state.verifier.user(token)
+            request.state.user = user = await caller(request)
+            await charge(request, user, self.price)
             body = await _read(request, limit) if takes_body else b""
             if body:
                 _refuse_other_media(request.headers)
             departure = Departure(request.receive)
             try:
-                return await (call(request, body) if call else fallback(request))
+                response = await (call(request, body) if call else fallback(request))
             except asyncio.CancelledError:
                 if not departure.happened:
                     raise
@@ -70,6 +73,9 @@ class GuardedRoute(APIRoute):
                 raise ClientDisconnect from None
             finally:
                 departure.end()
+            if response.status_code == HTTPStatus.NOT_MODIFIED:
+                refund_unchanged(request, user)
+            return response
 
         return guarded
 
@@ -78,6 +84,7 @@ class LargeBodyRoute(GuardedRoute):
     """For a body that holds what many others would: a hundred tasks of 500 characters are 600 KB, escaped."""
 
     bodies = 10
+    price = BATCH
 
 
 def _plain(handler: Handler) -> ASGIApp:
