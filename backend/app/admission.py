@@ -16,7 +16,7 @@ from app.observer import Observer
 #: So many in one turn of the event loop are no burst: each is told all that may be wrong with it.
 _FEW = 8
 _TELL_SECONDS = 1
-_MOST_ORIGINS = 64
+_ANY_OTHER = "null"  # no origin that can be allowed
 
 _logger = logging.getLogger("app")
 
@@ -34,7 +34,7 @@ class Admission:
         self._observer = observer
         self._cors = cors
         self._headers = security_headers(production=production)
-        self._answers: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
+        self._answers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
         self._begun = 0
         self._by_credential = Counter[bytes]()
         self._shed = 0
@@ -58,19 +58,23 @@ class Admission:
         if not self._shed:
             asyncio.get_running_loop().call_later(_TELL_SECONDS, self._tell)
         self._shed += 1
-        origin = next((value for name, value in scope["headers"] if name == b"origin"), b"")
-        error = Overloaded()
-        kind = origin, int(error.headers["Retry-After"])
+        error, origin = Overloaded(), self._origin(scope)
+        kind = origin, error.headers["Retry-After"]
         if kind not in self._answers:
-            if len(self._answers) >= _MOST_ORIGINS:
-                self._answers.clear()
             self._answers[kind] = self._rendered(error, origin)
         head, body = self._answers[kind]
         return b"%bx-request-id: %b\r\n" % (head, request_id(scope).encode()), body
 
-    def _rendered(self, error: Overloaded, origin: bytes) -> tuple[bytes, bytes]:
+    def _origin(self, scope: Mapping[str, Any]) -> str:
+        """Return the page's origin if the answer depends on it; all others are one, so that few are kept."""
+        origin = next((value for name, value in scope["headers"] if name == b"origin"), b"").decode("latin-1")
+        if not origin or (not self._cors.allow_all_origins and self._cors.is_allowed_origin(origin)):
+            return origin
+        return _ANY_OTHER
+
+    def _rendered(self, error: Overloaded, origin: str) -> tuple[bytes, bytes]:
         response = error_response(error)
-        headers = [*response.raw_headers, *self._headers, *self._cors.headers_for(origin.decode("latin-1"))]
+        headers = [*response.raw_headers, *self._headers, *self._cors.headers_for(origin)]
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         return b"HTTP/1.1 503 Service Unavailable\r\n" + lines, bytes(response.body)
 

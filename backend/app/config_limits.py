@@ -24,7 +24,7 @@ class LimitSettings(BaseSettings):
         description="Requests that may wait for a connection, at most, per worker process; then 503.",
     )
     database_queue_wait: float = Field(
-        default=0.25, gt=0, le=60, description="Seconds that a request waits for a connection; then 503."
+        default=0.25, gt=0, le=600, description="Seconds that a request waits for a connection; then 503."
     )
     request_timeout: float = Field(
         default=5,

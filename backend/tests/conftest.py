@@ -24,8 +24,9 @@ FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 #: For what is not about time, and not about how much is asked for at once.
 PATIENT: dict[str, Any] = {
     "database_timeout": 30,
+    "database_pool_size": 20,  # of which one user gets half
     "database_queue": 1000,
-    "database_queue_wait": 30,
+    "database_queue_wait": 600,
     "request_timeout": 60,
 }
 SECRET = "the-secret-that-front-end-and-api-share"

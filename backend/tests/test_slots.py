@@ -161,13 +161,17 @@ async def test_who_leaves_while_waiting_leaves_nothing_behind_and_takes_nothing_
         assert slots.room == 22
 
 
-async def test_a_call_that_comes_as_one_leaves_goes_to_the_next():
+@pytest.mark.parametrize("called_first", [True, False])
+async def test_a_call_that_comes_as_one_leaves_goes_to_the_next(called_first):
     slots, served = Slots(1, 20, LONG), Served()
     await slots.take("a")
     leaving, staying = waits(slots, "leaving", served), waits(slots, "staying", served)
     await settled()
-    slots.give_back("a")
+    if called_first:
+        slots.give_back("a")
     leaving.cancel()
+    if not called_first:
+        slots.give_back("a")
     await staying
     assert served == ["staying"]
 
