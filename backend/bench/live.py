@@ -100,7 +100,7 @@ def main() -> None:
 
 
 async def _figures(url: str, folder: str) -> list[Figure]:
-    database = Database(url, Settings())
+    database = Database(url, Settings(database_queue_wait=30))
     listeners = [_Listener(f"user-{number:05}-of-the-load-of-listeners") for number in range(LISTENERS)]
     await asyncio.gather(*(UserTasks(database, one.user_id).add(text="x") for one in listeners[:100]))
     for start in range(100, LISTENERS, 100):

@@ -42,8 +42,11 @@ def _missing_package(name: str) -> str:
 _AS_IN_PRODUCTION = {"ENVIRONMENT": "production", "METRICS_TOKEN": "a-token-for-the-one-who-scrapes"}
 _NODE = {"NODE_ENV": "production"}
 
+#: The generator waits for answers, and none of the others refuses any: ours shall not, however full it is.
+_UNLIMITED = {"DATABASE_QUEUE": "1000", "DATABASE_QUEUE_WAIT": "30"}
+
 _ALL = [
-    Subject("ours", "Tasks API", _serve, _AS_IN_PRODUCTION, load_ours),
+    Subject("ours", "Tasks API", _serve, _AS_IN_PRODUCTION | _UNLIMITED, load_ours),
     Subject("textbook", "FastAPI + SQLModel", _uvicorn("textbook")),
     Subject(
         "litestar",
