@@ -23,7 +23,7 @@ from bench.figures import Figure, table
 from bench.processes import workers
 from tests.servers import START_SECONDS, Commands, Service, wait_for
 
-ROUNDS = 5
+ROUNDS = 3
 _GRACE = 2
 _REPLACED_SECONDS = 5
 _UP = "Application startup complete."

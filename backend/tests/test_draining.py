@@ -55,6 +55,8 @@ async def test_a_second_signal_ends_the_pause_and_is_told_of_once():
         assert (told, len(passed_on)) == (["told"], 1)
         await asyncio.sleep(2 * PAUSE)
         assert (told, len(passed_on)) == (["told"], 1)
+        signal.raise_signal(signal.SIGTERM)  # what a third one means is the server's matter
+        assert (told, len(passed_on)) == (["told"], 2)
 
 
 async def test_without_a_pause_a_signal_is_passed_on_at_once():
