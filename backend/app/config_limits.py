@@ -8,7 +8,7 @@ class LimitSettings(BaseSettings):
     """What keeps one caller, or one slow part, from taking the service from all others."""
 
     database_timeout: float = Field(
-        default=4,
+        default=2.5,
         gt=0,
         le=60,
         description="Seconds that one statement may take, waiting for a connection included; then 503.",

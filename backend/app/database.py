@@ -1,4 +1,4 @@
-"""The way to PostgreSQL: statements compiled once, and the pool that runs them."""
+"""The way to PostgreSQL: a pool runs statements, in time or not at all."""
 
 import asyncio
 import time
@@ -8,52 +8,26 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import asyncpg
-from sqlalchemy import ClauseElement, column, func, literal_column, select, table
-from sqlalchemy.dialects.postgresql import asyncpg as sqlalchemy_asyncpg
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy import column, func, literal_column, select, table
 
+from app.breaker import Breaker
 from app.config import Settings
-from app.database_errors import is_unavailable, kind
+from app.database_errors import DRIVER_ERRORS, is_unavailable, kind
 from app.database_url import Target
-from app.errors import Unavailable
+from app.errors import OutcomeUnknown, Unavailable
 from app.observer import NOBODY, Observer
 from app.pool import Pool
+from app.retries import Retries, may_be_done
+from app.statement import Statement
+
+__all__ = ["Database", "Row", "Statement"]
 
 Row: TypeAlias = asyncpg.Record
-
-_DIALECT = sqlalchemy_asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 #: Neon suspends after 300 s without queries and takes every connection with it (research: postgres B3).
 _IDLE_SECONDS = 240
 _LOOK_SECONDS = 0.01
 _CLOSE_SECONDS = 2
-
-
-class Statement:
-    """One SQL statement, compiled once, at import.
-
-    `expression` stays readable for the tests, which walk it; `sql` is what goes over the wire.
-    """
-
-    def __init__(self, expression: ClauseElement) -> None:
-        compiled = expression.compile(dialect=_DIALECT)
-        if not isinstance(compiled, SQLCompiler):
-            raise TypeError("a Statement reads or writes rows")
-        if compiled.insert_prefetch or compiled.update_prefetch:
-            raise TypeError("a column's Python default has no place here: give every value by name")
-        self.expression = expression
-        self.sql = compiled.string
-        self._names = tuple(compiled.positiontup or ())
-        self._constants = {
-            name: parameter.effective_value
-            for name, parameter in compiled.binds.items()
-            if not parameter.required
-        }
-
-    def arguments(self, values: dict[str, Any]) -> list[Any]:
-        """Return `values` in the order of the placeholders; raises KeyError when one is missing."""
-        given = self._constants | values
-        return [given[name] for name in self._names]
 
 
 _PING = Statement(select(literal_column("1")))
@@ -73,6 +47,7 @@ class Database:
         keep_prepared = prepared == "on" or (prepared == "auto" and not target.pooled)
         self._observer = observer
         self._timeout = settings.database_timeout
+        self._breaker, self._retries = Breaker(), Retries()
         self._arguments = target.arguments() | {
             "min_size": 0,
             "max_size": settings.database_pool_size,
@@ -88,25 +63,47 @@ class Database:
         """Run one statement and return its rows.
 
         Raises Unavailable when the database can't be reached, refuses service or takes longer than
-        DATABASE_TIMEOUT seconds, waiting for a connection included.
+        DATABASE_TIMEOUT seconds, waiting for a connection included; OutcomeUnknown when a write may be done.
         """
         arguments = statement.arguments(values)
-        began, connected = time.perf_counter(), None
+        began, connected, failures = time.perf_counter(), None, 0
+        if statement is not _PING:  # the check has to know for itself
+            self._breaker.admit()
         try:
             async with asyncio.timeout(self._timeout):
                 pool = await self._pool()
-                connection = await pool.take()
-                connected = time.perf_counter()
-                rows = await pool.fetch(connection, statement.sql, arguments)
-                self.last_used = time.monotonic()
-                return rows
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                while True:
+                    connected = None
+                    try:
+                        connection = await pool.take()
+                        connected = time.perf_counter()
+                        rows = await pool.fetch(connection, statement.sql, arguments)
+                    except DRIVER_ERRORS as error:
+                        failures += 1
+                        await self._may_try_again(statement, error, failures, sent=connected is not None)
+                    else:
+                        self.last_used = time.monotonic()
+                        self._retries.earn()
+                        return rows
+        except DRIVER_ERRORS as error:
             self._observer.statement_failed(kind(error))
+            if may_be_done(error, writes=statement.writes, sent=connected is not None):
+                raise OutcomeUnknown from error
             if is_unavailable(error):
                 raise Unavailable from error
             raise
         finally:
             self._observer.statement_ended(began, connected)
+
+    async def _may_try_again(
+        self, statement: Statement, error: Exception, failures: int, *, sent: bool
+    ) -> None:
+        """Return when it is time for another try; raises the error where there shall be none."""
+        if not self._retries.allow(error, failures, writes=statement.writes, sent=sent):
+            raise error
+        self._observer.statement_retried()
+        await self._retries.pause()
+        self._breaker.admit()
 
     async def fetch_one(self, statement: Statement, **values: Any) -> Row | None:
         """Run one statement that gives at most one row."""
@@ -170,7 +167,8 @@ class Database:
         An event loop closes the asynchronous generators that were started in it (asyncio.Runner does, and
         with it every server and test runner), so a pool never outlives its loop, lifespan or not.
         """
-        pool = Pool(await asyncpg.create_pool(**self._arguments), self._arguments["max_size"])
+        opened = await asyncpg.create_pool(**self._arguments)
+        pool = Pool(opened, self._arguments["max_size"], self._breaker)
         try:
             yield pool
         finally:

@@ -1,4 +1,4 @@
-"""What the driver's errors say: of which kind they are, and whether the database can't serve now."""
+"""What the driver's errors say: of which kind they are, and what may be done about them."""
 
 import asyncpg
 
@@ -6,6 +6,15 @@ import asyncpg
 #: no such database (3D), resources (53), shutdown, start and cancel (57), read-only (25006), locks (40, 55),
 #: a schema that is not migrated (42P01, 42703) or that the role may not use (42501).
 _UNAVAILABLE_STATES = ("08", "28", "3D", "53", "57", "25006", "40", "55", "42P01", "42703", "42501")
+
+#: The server went away, or is not there yet: connection (08), shutdown (57P01, 57P02), start (57P03).
+_LOST_STATES = ("08", "57P01", "57P02", "57P03")
+
+#: Could not serialize, and deadlock: the statement was undone, which is what the state says.
+_UNDONE_STATES = frozenset({"40001", "40P01"})
+
+#: What the driver raises: TimeoutError, too, is an OSError.
+DRIVER_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def kind(error: BaseException) -> str:
@@ -20,3 +29,23 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_UNAVAILABLE_STATES)
     return isinstance(error, (OSError, asyncpg.InterfaceError))
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the server could not be reached, or the connection to it broke: another one may work."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(_LOST_STATES)
+    return isinstance(error, (OSError, asyncpg.InterfaceError))
+
+
+def is_undone(error: BaseException) -> bool:
+    """Whether the statement lost against another and was rolled back as a whole."""
+    return isinstance(error, asyncpg.PostgresError) and error.sqlstate in _UNDONE_STATES
+
+
+def may_have_been_sent(error: BaseException) -> bool:
+    """Whether a statement that met this on an open connection may have reached the server.
+
+    What the driver refuses by itself never did.
+    """
+    return not isinstance(error, asyncpg.InterfaceError)

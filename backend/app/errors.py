@@ -136,6 +136,15 @@ class Unavailable(AppError):
         super().__init__(message, headers={"Retry-After": str(retry_after)}, reason=reason)
 
 
+class OutcomeUnknown(Unavailable):
+    """A change was sent, and the answer to it was lost."""
+
+    message = (
+        "Your change may have been made or not: the database's answer was lost. Read again, or repeat the "
+        "request with the same Idempotency-Key or id, which makes nothing twice."
+    )
+
+
 class SignInUnavailable(Unavailable):
     """What a credential is checked against can't be had now. Never a 401: that logs people out."""
 

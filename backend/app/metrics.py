@@ -87,6 +87,9 @@ class _Values:
         self.errors = Counter(
             "tasks_database_errors", "Statements that failed.", ("class",), registry=registry
         )
+        self.retries = Counter(
+            "tasks_database_retries", "Statements that were tried again.", registry=registry
+        )
         self.not_modified = Counter("tasks_not_modified", "Answers 304.", registry=registry)
         self.streams = _gauge("tasks_event_streams", "Open streams of events.", registry)
 
@@ -148,6 +151,9 @@ class Metrics(Observer):
 
     def statement_failed(self, kind: str) -> None:
         self._values.errors.labels(kind if kind in _ERRORS else _INTERNAL_ERROR).inc()
+
+    def statement_retried(self) -> None:
+        self._values.retries.inc()
 
     def stream_opened(self) -> None:
         self._values.streams.inc()

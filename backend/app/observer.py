@@ -25,6 +25,9 @@ class Observer:
     def statement_failed(self, kind: str) -> None:
         """Hear why one failed: the class of its SQLSTATE, `connection` or `timeout`."""
 
+    def statement_retried(self) -> None:
+        """Hear that one failed and is tried again."""
+
     def stream_opened(self) -> None:
         """Hear that a stream of events begins; `stream_closed` follows."""
 

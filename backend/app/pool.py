@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+
+from app.breaker import Breaker
+from app.database_errors import DRIVER_ERRORS, is_lost
 
 Row: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "PoolConnectionProxy[Row]"  # generic for type checkers only
@@ -17,6 +21,9 @@ Connection: TypeAlias = "PoolConnectionProxy[Row]"  # generic for type checkers 
 _AT_HAND_SECONDS = 1
 _RELEASE_SECONDS = 0.5
 
+#: Who was given up while it opened for so long found no server; before that, its caller has left.
+_OPENING_SECONDS = 1
+
 
 class Pool:
     """asyncpg's pool, and in front of it the connections that were used a moment ago.
@@ -24,11 +31,13 @@ class Pool:
     asyncpg's pool makes a task whenever a connection comes back, up to a fifth of what a request costs
     (docs/decisions/0019). So it is asked only now and then: it opens connections, closes idle ones, and takes
     back those whose statement failed. In between they go from hand to hand, first come, first served.
+    What connections tell of the server, the breaker hears.
     """
 
-    def __init__(self, pool: asyncpg.Pool[Row], size: int) -> None:
+    def __init__(self, pool: asyncpg.Pool[Row], size: int, breaker: Breaker | None = None) -> None:
         self._pool = pool
         self._size = size
+        self._breaker = breaker or Breaker()
         self._taken = 0  # from asyncpg's pool: in use, or at hand
         self._at_hand: list[Connection] = []  # the last used last, so that the others grow idle
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
@@ -39,9 +48,15 @@ class Pool:
         """Run one statement, on its own and outside any transaction; the connection goes on to the next."""
         try:
             rows = await connection.fetch(sql, *arguments)
-        except BaseException:
-            await self._return(connection)  # it may be broken, or still have a statement to cancel
+        except asyncio.CancelledError:
+            self._return_behind(connection)  # it has a statement to cancel: nobody has to wait for that
             raise
+        except BaseException as error:
+            if not is_lost(error):  # it is an answer
+                self._breaker.made_contact()
+            await self._return(connection)  # it may be broken
+            raise
+        self._breaker.made_contact()
         self._pass_on(connection)
         return rows
 
@@ -65,12 +80,18 @@ class Pool:
 
     async def _borrow(self) -> Connection:
         self._taken += 1
+        began = time.monotonic()
         try:
-            return await self._pool.acquire()
-        except BaseException:
+            connection = await self._pool.acquire()
+        except BaseException as error:
             self._taken -= 1
             self._wake(None)
+            waited = time.monotonic() - began >= _OPENING_SECONDS
+            if waited if isinstance(error, asyncio.CancelledError) else is_lost(error):
+                self._breaker.lost_contact()
             raise
+        self._breaker.made_contact()
+        return connection
 
     async def _wait(self) -> Connection | None:
         """Return a connection that was passed on; None when there is room to borrow one."""
@@ -107,15 +128,23 @@ class Pool:
             self._tidying.cancel()
             self._tidying = None
         for connection in self._at_hand:
-            returning = asyncio.get_running_loop().create_task(self._return(connection))
-            self._returns.add(returning)
-            returning.add_done_callback(self._returns.discard)
+            self._return_behind(connection)
         self._at_hand.clear()
 
+    def _return_behind(self, connection: Connection) -> None:
+        returning = asyncio.get_running_loop().create_task(self._return(connection))
+        self._returns.add(returning)
+        returning.add_done_callback(self._returns.discard)
+
     async def _return(self, connection: Connection) -> None:
-        """Give a connection back to asyncpg's pool. Bounded: it waits until a statement is cancelled."""
+        """Give a connection back to asyncpg's pool. Bounded: it waits until a statement is cancelled.
+
+        One that can't be given back was closed.
+        """
         try:
             await self._pool.release(connection, timeout=_RELEASE_SECONDS)
+        except DRIVER_ERRORS:  # not even the cancelling was answered
+            self._breaker.lost_contact()
         finally:
             self._taken -= 1
             self._wake(None)

@@ -29,8 +29,8 @@ from sqlalchemy.sql import ClauseElement, operators, visitors
 from sqlmodel import SQLModel
 
 import app
-from app.database import _DIALECT, Statement
 from app.models import Task, TaskList
+from app.statement import _DIALECT, Statement
 
 TASKS = SQLModel.metadata.tables[Task.__tablename__]
 LISTS = SQLModel.metadata.tables[TaskList.__tablename__]

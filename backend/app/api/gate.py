@@ -1,5 +1,6 @@
 """What a request passes before its body is looked at: declared size, who calls, size, media type."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.calling import Answer, calling
+from app.api.departure import Departure
 from app.auth import bearer_token
 from app.errors import PayloadTooLarge, UnsupportedMediaType
 
@@ -53,7 +55,16 @@ class GuardedRoute(APIRoute):
             body = await _read(request, limit) if takes_body else b""
             if body:
                 _refuse_other_media(request.headers)
-            return await (call(request, body) if call else fallback(request))
+            departure = Departure(request.receive)
+            try:
+                return await (call(request, body) if call else fallback(request))
+            except asyncio.CancelledError:
+                if not departure.happened:
+                    raise
+                departure.accept()
+                raise ClientDisconnect from None
+            finally:
+                departure.end()
 
         return guarded
 
