@@ -13,8 +13,13 @@ _LOST_STATES = ("08", "57P01", "57P02", "57P03")
 #: Could not serialize, and deadlock: the statement was undone, which is what the state says.
 _UNDONE_STATES = frozenset({"40001", "40P01"})
 
-#: What the driver raises: TimeoutError, too, is an OSError.
-DRIVER_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+#: What the driver says of itself or of the connection. TimeoutError, too, is an OSError. It calls it internal
+#: when the server has said goodbye (57P01, say) to a connection that is idle, and has not closed it yet.
+_CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+DRIVER_ERRORS = (*_CONNECTION_ERRORS, asyncpg.PostgresError)
+
+#: How that begins; nothing is sent then. Any other text might come from a statement that was.
+_GOODBYE = "cannot switch to state"
 
 
 def kind(error: BaseException) -> str:
@@ -28,14 +33,14 @@ def is_unavailable(error: BaseException) -> bool:
     """Whether a driver's error says that the database can't serve now, and not that a statement is wrong."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_UNAVAILABLE_STATES)
-    return isinstance(error, (OSError, asyncpg.InterfaceError))
+    return isinstance(error, _CONNECTION_ERRORS)
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether the server could not be reached, or the connection to it broke: another one may work."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_LOST_STATES)
-    return isinstance(error, (OSError, asyncpg.InterfaceError))
+    return isinstance(error, _CONNECTION_ERRORS)
 
 
 def is_undone(error: BaseException) -> bool:
@@ -48,4 +53,6 @@ def may_have_been_sent(error: BaseException) -> bool:
 
     What the driver refuses by itself never did.
     """
+    if isinstance(error, asyncpg.InternalClientError):
+        return not str(error).startswith(_GOODBYE)
     return not isinstance(error, asyncpg.InterfaceError)
