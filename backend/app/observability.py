@@ -3,10 +3,13 @@
 import hashlib
 import logging
 import logging.config
+import os
+import stat
+import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from app.config import Settings
 
@@ -30,6 +33,24 @@ class ConsoleFormatter(logging.Formatter):
         time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         line = f"{time} {record.levelname:<7} {text}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes lines. What can't be written is lost, and nothing but it: requests are answered all the same."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - its name
+        """Pass over a full disk and a reader who has gone; the place to complain about it is the same one."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+
+def lose_lines_rather_than_wait() -> None:
+    """Where the log goes into a pipe or a socket, never wait for its reader: all would stand still."""
+    for stream in (sys.stdout, sys.stderr):
+        number = stream.fileno()
+        mode = os.fstat(number).st_mode
+        if sys.platform != "win32" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            os.set_blocking(number, False)  # for the worker processes, too: they inherit it
 
 
 def configure_logging(settings: Settings) -> None:
@@ -68,9 +89,7 @@ def _config(settings: Settings) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"lines": json_lines if settings.json_logs else {"()": ConsoleFormatter}},
-        "handlers": {
-            "out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "lines"}
-        },
+        "handlers": {"out": {"()": LineHandler, "stream": "ext://sys.stdout", "formatter": "lines"}},
         "root": {"level": "WARNING", "handlers": ["out"]},
         "loggers": {
             "app": {"level": settings.log_level.upper()},

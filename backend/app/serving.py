@@ -22,7 +22,7 @@ from app.embedded import embedded_postgres
 from app.errors import ConfigurationError, Unavailable
 from app.exposition import shared_folder
 from app.migrations import migrate, refuse_old_schema
-from app.observability import configure_logging
+from app.observability import configure_logging, lose_lines_rather_than_wait
 
 #: The grace for requests, the closing of the pool (2 s) and of the database stay within five seconds.
 _GRACE_SECONDS = 2
@@ -38,6 +38,7 @@ def run(settings: Settings) -> None:
     """Serve until a signal comes; raises ConfigurationError when it can't start."""
     from app.main import create_app  # noqa: PLC0415 - what is refused before needs no web framework
 
+    lose_lines_rather_than_wait()
     configure_logging(settings)
     create_app(settings)  # what it refuses is refused before anything starts, and once for all workers
     with ExitStack() as stack:

@@ -83,6 +83,18 @@ class World:
     def admin(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         return self.do(administer(self.postgres.url, sql, *arguments))
 
+    def script(self, sql: str) -> None:
+        """Run several commands as one."""
+
+        async def run() -> None:
+            connection = await asyncpg.connect(self.postgres.url)
+            try:
+                await connection.execute(sql)
+            finally:
+                await connection.close()
+
+        self.do(run())
+
     def cut_sessions(self) -> None:
         """End the service's connections, as an administrator does (57P01)."""
         self.admin(_KILL)
@@ -124,7 +136,9 @@ class World:
         self._nothing_leaked()
 
     def _unexpected(self) -> list[str]:
-        return [line for line in self.service.output.splitlines() if '"unexpected ' in line or "Error" in line]
+        return [
+            line for line in self.service.output.splitlines() if '"unexpected ' in line or "Error" in line
+        ]
 
     def _nothing_leaked(self) -> None:
         assert self.sessions() <= WORKERS * POOL
@@ -134,9 +148,12 @@ class World:
 
 @contextmanager
 def world(
-    folder: Path, upstream: Callable[[Postgres], Upstream] | None = None, **settings: object
+    folder: Path,
+    upstream: Callable[[Postgres], Upstream] | None = None,
+    options: str = "",
+    **settings: object,
 ) -> Iterator[World]:
-    """Start everything."""
+    """Start everything; `upstream` is what the wire leads to, `options` are those of DATABASE_URL."""
     postgres = Postgres(folder / "own")
     with ExitStack() as stack:
         out = stack.enter_context(outside())
@@ -155,7 +172,7 @@ def world(
                 "serve",
                 data_dir=folder / "data",
                 **{
-                    "database_url": f"postgresql://api@127.0.0.1:{wire.port}/postgres",
+                    "database_url": f"postgresql://api@127.0.0.1:{wire.port}/postgres{options}",
                     "database_pool_size": POOL,
                     "better_auth_secret": SECRET,
                     "log_format": "json",

@@ -29,6 +29,7 @@ class FaultyWire:
         self.slices = False  #: a byte at a time
         self.cut_statements = 0  #: so many are lost on their way there, and the connection with them
         self.cut_answers = 0  #: so many are done, and their answers lost
+        self.half_closed = False  #: what the server closes stays open on this side
         self.port = 0
         self._upstream = upstream
         self._open = asyncio.Event()  # else it takes everything, and answers nothing
@@ -61,6 +62,7 @@ class FaultyWire:
         """Pass on what is waiting, and all the rest from now on."""
         self.delay, self.bytes_per_second, self.slices = 0.0, float("inf"), False
         self.cut_statements = self.cut_answers = 0
+        self.half_closed = False
         self._open.set()
 
     async def sleep(self, seconds: float) -> None:
@@ -122,6 +124,8 @@ class FaultyWire:
                 if not statements and data.endswith(_READY):
                     started.set()
                 waiting.put_nowait((loop.time() + self.delay, data))
+            if not statements and self.half_closed:
+                await asyncio.Future()
             waiting.put_nowait((loop.time() + self.delay, b""))
             await writing
         except OSError:

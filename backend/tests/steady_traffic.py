@@ -44,7 +44,7 @@ class Traffic:
     url: str
     seen: list[Seen] = field(default_factory=list)
     #: The keys of creates that were not answered 201, and whose they are; to be repeated.
-    unknown: list[tuple[str, str]] = field(default_factory=list)
+    unknown: set[tuple[str, str]] = field(default_factory=set)
     #: Of all creates.
     keys: list[tuple[str, str]] = field(default_factory=list)
     paused: bool = False
@@ -70,7 +70,7 @@ class Traffic:
             fine = self.since(max(last, time.monotonic() - quiet), "read write")
             if time.monotonic() - last >= quiet and {seen.kind for seen in fine} == {"read", "write"}:
                 return last - healed
-            assert time.monotonic() - healed < most, failed
+            assert time.monotonic() - healed < most, (len(failed), last - healed, self.seen[-1])
             time.sleep(0.05)
 
     def repeat_unknown(self) -> None:
@@ -78,12 +78,12 @@ class Traffic:
 
         async def repeat() -> None:
             async with self._client() as client:
-                for user, key in self.unknown:
+                for user, key in list(self.unknown):  # those on their way included: it does no harm
                     answer = await client.post(
                         "/tasks", json={"text": key}, headers=_headers(user) | {"Idempotency-Key": key}
                     )
                     assert answer.status_code == 201, answer.text
-            self.unknown.clear()
+                    self.unknown.discard((user, key))
 
         self.outside.do(repeat())
 
@@ -126,12 +126,12 @@ class Traffic:
     async def _write(self, client: httpx.AsyncClient, user: str) -> httpx.Response:
         key = str(uuid.uuid4())
         self.keys.append((user, key))
-        self.unknown.append((user, key))
+        self.unknown.add((user, key))
         answer = await client.post(
             "/tasks", json={"text": key}, headers=_headers(user) | {"Idempotency-Key": key}
         )
         if answer.status_code in SERVED:
-            self.unknown.remove((user, key))
+            self.unknown.discard((user, key))
         return answer
 
 

@@ -4,13 +4,21 @@ Each test is a fault; `World.trouble` holds what is promised of every one of the
 """
 
 import asyncio
+import fcntl
 import os
+import resource
 import signal
+import socket
+import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx2 as httpx
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.auth.tokens import sign
 from tests.conftest import SECRET
@@ -18,11 +26,12 @@ from tests.fault_world import (
     ANSWER_SECONDS,
     World,
     locked,
+    open_files,
     pause,
     raw_request,
     world,
 )
-from tests.servers import wait_for
+from tests.servers import BIN, Commands, free_port, wait_for
 from tests.steady_traffic import Seen
 
 pytestmark = pytest.mark.faults
@@ -33,8 +42,10 @@ AT_ONCE = 0.5
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world(tmp_path_factory.mktemp("faults")) as shared:
-        yield shared
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # its backlog takes callers; nobody answers
+        front_end = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with world(tmp_path_factory.mktemp("faults"), better_auth_url=front_end) as shared:
+            yield shared
 
 
 @pytest.fixture(autouse=True)
@@ -290,7 +301,7 @@ def test_statements_that_cannot_be_serialized(shared):
 def test_a_migration_that_runs(shared):
     """It locks the table for two seconds, adds a column, and changes the type of another."""
     with shared.trouble() as seen:
-        shared.admin("BEGIN; LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(2); COMMIT")
+        shared.script("BEGIN; LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(2); COMMIT")
         shared.admin("ALTER TABLE tasks ADD COLUMN later integer DEFAULT 7")
         shared.admin("ALTER TABLE tasks ALTER COLUMN text TYPE varchar(600)")
         pause(0.5)
@@ -339,3 +350,79 @@ def test_a_worker_that_stands_still(shared):
         os.kill(worker, signal.SIGCONT)
         pause(0.5)
         assert statuses(seen("read write live")) == {200, 201}
+
+
+def test_a_worker_without_file_descriptors(shared):
+    """Callers who come then wait; those who are connected are served, and everybody is afterwards."""
+    with ExitStack() as stack, shared.trouble() as seen:
+        for worker in shared.workers():
+            limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+            stack.callback(resource.prlimit, worker, resource.RLIMIT_NOFILE, limits)
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, (open_files(worker) + 20, limits[1]))
+        callers = [socket.create_connection(("127.0.0.1", shared.service.port)) for _ in range(200)]
+        pause(1.5)
+        assert statuses(seen("live")) == {200}
+        assert "Can't accept connections" in shared.service.output
+        for caller in callers:
+            caller.close()
+        pause(1.5)  # it looks again every second
+        assert httpx.get(f"{shared.service.url}/health/live", timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize("fate", ["blocked", "closed", "full"])
+def test_a_log_that_nobody_can_write_to(shared, tmp_path, fate):
+    """A pipe that nobody reads, or that is closed, and a full disk."""
+    reading, writing = (-1, os.open("/dev/full", os.O_WRONLY)) if fate == "full" else os.pipe()
+    if fate == "blocked":
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)  # some twenty lines
+    port = free_port()
+    environment = Commands(tmp_path, covered=False).environment(
+        environment="production",
+        database_url=f"postgresql://api@127.0.0.1:{shared.wire.port}/postgres",
+        better_auth_secret=SECRET,
+        port=port,
+        data_dir=tmp_path / "data",
+    )
+    service = subprocess.Popen(
+        [BIN / "tasks-api", "serve"], cwd=tmp_path, env=environment, stdout=writing, stderr=writing
+    )
+    os.close(writing)
+    try:
+        headers = {"Authorization": f"Bearer {sign('x', SECRET, seconds=60)}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=3) as client:
+            assert wait_for(lambda: _lives(client), 30)
+            if fate == "closed":
+                os.close(reading)
+            assert {client.get("/tasks").status_code for _ in range(60)} == {200}
+    finally:
+        service.terminate()
+        service.wait(10)
+        if fate == "blocked":
+            os.close(reading)
+
+
+def _lives(client: httpx.Client) -> bool:
+    try:
+        return client.get("/health/live").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_keys_that_cannot_be_fetched(shared, tmp_path):
+    """The front end's server takes the call and says nothing: 503 in time, and nobody else notices."""
+    private = Ed25519PrivateKey.generate()
+    claims = {"sub": "x", "exp": time.time() + 60, "iss": "http://127.0.0.1", "aud": "http://127.0.0.1"}
+    token = jwt.encode(claims, private, algorithm="EdDSA", headers={"kid": "unknown"})
+    with shared.trouble() as seen, ThreadPoolExecutor(8) as pool:
+
+        def ask(_number: int) -> tuple[int, str | None, float]:
+            began = time.monotonic()
+            headers = {"Authorization": f"Bearer {token}"}
+            answer = httpx.get(f"{shared.service.url}/tasks", headers=headers, timeout=10)
+            return answer.status_code, answer.headers.get("Retry-After"), time.monotonic() - began
+
+        answers = list(pool.map(ask, range(16)))
+        assert {answer[:2] for answer in answers} == {(503, "5")}
+        assert max(seconds for _, _, seconds in answers) < ANSWER_SECONDS
+        pause(0.3)
+        assert statuses(seen()) == {200, 201}

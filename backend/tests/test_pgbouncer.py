@@ -163,7 +163,8 @@ def pooled(folder: Path, direct_url: str) -> Iterator[Callable[[str], str]]:
 
 
 @contextmanager
-def running_pgbouncer(configuration: Path, port: int) -> Iterator[None]:
+def running_pgbouncer(configuration: Path, port: int) -> Iterator[int]:
+    """Run one, and give the number of its process."""
     not_root: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
     process = subprocess.Popen(
         [_program(), "--quiet", configuration],
@@ -176,7 +177,7 @@ def running_pgbouncer(configuration: Path, port: int) -> Iterator[None]:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(5)
