@@ -46,6 +46,14 @@ class Pooler:
     def stop(self) -> None:
         self._running.close()
 
+    def revive(self) -> None:
+        """Start it again if it has ended, as whatever supervises it does."""
+        with socket.socket() as attempt:
+            if attempt.connect_ex(("127.0.0.1", self.port)) == 0:
+                return
+        self.stop()
+        self.start()
+
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
@@ -97,9 +105,13 @@ def test_a_server_that_is_gone_behind_the_pooler(shared):
         shared.postgres.start()
 
 
-def test_a_server_that_is_frozen_behind_the_pooler(shared):
-    with shared.trouble(), shared.postgres.frozen():
-        pause(5)
+def test_a_server_that_is_frozen_behind_the_pooler(pooler, shared):
+    """PgBouncer 1.18 may end itself when the server goes on (`bad client state`): then it is started again."""
+    with shared.trouble():
+        with shared.postgres.frozen():
+            pause(5)
+        pause(0.5)
+        pooler.revive()
 
 
 def test_nothing_stays_open(shared):
