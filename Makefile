@@ -2,7 +2,7 @@
 # not on PATH), backend/.venv/ (the service and its tools), .data/ (the embedded PostgreSQL).
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types imports migrate test-slow test-faults test-browser test-pgbouncer test-prometheus dashboard bench bench-auth bench-live bench-metrics clean
+.PHONY: help run test check format lint types imports migrate test-slow test-faults test-browser test-pgbouncer test-prometheus dashboard bench bench-auth bench-live bench-metrics bench-faults clean
 
 # The certificates of this machine, which may know an authority that uv's own do not (a company's proxy).
 export UV_SYSTEM_CERTS := 1
@@ -79,6 +79,9 @@ bench-live: $(READY) ## measure what 5,000 idle listeners cost a process, in a m
 
 bench-metrics: $(READY) ## measure what counting for /metrics adds to a request, in half a minute
 	@$(IN_BACKEND) $(BIN)/python -m bench.metrics
+
+bench-faults: $(READY) ## measure what callers meet when the database does not answer, in two minutes
+	@$(IN_BACKEND) $(BIN)/python -m bench.faults
 
 bench: $(READY) $(if $(HAS_NODE),$(BENCH_NODE)) ## compare with what else one would pick, and hold every goal of speed, in 15 minutes (ARGS="--only get,create" for some; with Debian's wrk)
 	@command -v wrk >/dev/null || $(call apt,wrk)

@@ -106,7 +106,7 @@ def test_a_server_that_is_gone_behind_the_pooler(shared):
 
 
 def test_a_server_that_is_frozen_behind_the_pooler(pooler, shared):
-    """PgBouncer 1.18 may end itself when the server goes on (`bad client state`): then it is started again."""
+    """PgBouncer 1.18 may end itself when the server goes on (its issue 801); then it is started again."""
     with shared.trouble():
         with shared.postgres.frozen():
             pause(5)
