@@ -109,10 +109,11 @@ def test_a_server_that_is_restarted_while_nobody_asks_fails_nobody(shared):
 
 def test_a_server_that_crashes_and_recovers(shared):
     """A session is killed: PostgreSQL ends all others, and lets nobody in before it is up (57P02, 57P03)."""
+    session = "SELECT pid FROM pg_stat_activity WHERE usename = 'api' ORDER BY pid"
     with shared.trouble():
         for _ in range(2):
-            (row,) = shared.admin("SELECT pid FROM pg_stat_activity WHERE usename = 'api' LIMIT 1")
-            os.kill(row["pid"], signal.SIGKILL)
+            assert wait_for(lambda: shared.admin(session), 10)
+            os.kill(shared.admin(session)[0]["pid"], signal.SIGKILL)
             pause(1)
 
 
