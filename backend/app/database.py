@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import asyncpg as sqlalchemy_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.config import Settings
-from app.database_errors import is_unavailable, kind
+from app.database_errors import DRIVER_ERRORS, is_unavailable, kind
 from app.database_url import Target
 from app.errors import Unavailable
 from app.observer import NOBODY, Observer
@@ -100,7 +100,7 @@ class Database:
                 rows = await pool.fetch(connection, statement.sql, arguments)
                 self.last_used = time.monotonic()
                 return rows
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DRIVER_ERRORS as error:
             self._observer.statement_failed(kind(error))
             if is_unavailable(error):
                 raise Unavailable from error

@@ -7,6 +7,10 @@ import asyncpg
 #: a schema that is not migrated (42P01, 42703) or that the role may not use (42501).
 _UNAVAILABLE_STATES = ("08", "28", "3D", "53", "57", "25006", "40", "55", "42P01", "42703", "42501")
 
+#: All that the driver raises; TimeoutError is an OSError. InternalClientError is no InterfaceError: it is
+#: what a statement meets whose connection broke between its two parts, prepare and execute.
+DRIVER_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 
 def kind(error: BaseException) -> str:
     """Return the class of an error's SQLSTATE, or what happened where PostgreSQL said nothing."""
@@ -19,4 +23,4 @@ def is_unavailable(error: BaseException) -> bool:
     """Whether a driver's error says that the database can't serve now, and not that a statement is wrong."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_UNAVAILABLE_STATES)
-    return isinstance(error, (OSError, asyncpg.InterfaceError))
+    return isinstance(error, DRIVER_ERRORS)

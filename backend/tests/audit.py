@@ -8,9 +8,10 @@ import asyncio
 import random
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from http import HTTPStatus
+from typing import Any, TypeAlias
 
 import httpx2 as httpx
 
@@ -31,13 +32,21 @@ KINDS = {
 
 FEW, MANY = 5, 14  # tasks that a user has, about
 
+_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 0.5
+_MOST_TRIES = 100  # half a minute
+
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of it: clients begin something new for so many seconds, and until so many writes were sent."""
+    """How much of it: clients begin something new for so many seconds, and until so many writes were sent.
+
+    And until so many were acknowledged. With `repeatable`, nothing is done that can't be sent again.
+    """
 
     seconds: float = 3
     writes: int = 0
+    acknowledged: int = 0
+    repeatable: bool = False
     users: int = 4
     writers: int = 8
     syncs: int = 2
@@ -49,6 +58,7 @@ class Report:
 
     seed: int
     attempts: Counter[str] = field(default_factory=Counter)  #: requests that write, by operation
+    acknowledged: int = 0  #: of them, those whose success a client was told
     made: Counter[str] = field(default_factory=Counter)  #: operations that succeeded
     statuses: Counter[int] = field(default_factory=Counter)
     cuts: Counter[str] = field(default_factory=Counter)
@@ -62,6 +72,7 @@ class Report:
         found = "".join(f"\n  {check}: {what}" for check, what in self.violations[:12])
         return (
             f"seed {self.seed}: {sum(self.attempts.values())} writes sent, "
+            f"{self.acknowledged} acknowledged, "
             f"{sum(self.made.values())} operations made, "
             f"{sum(self.cuts.values())} disconnects, {self.unknown} without any answer, {self.pages} pages, "
             f"{self.restarts} restarts of a copy, at most {self.most_in_a_revision} tasks in a revision\n"
@@ -98,13 +109,19 @@ class World:
         self.tokens = {user: sign(user, SECRET, seconds=3600) for user in self.users}
         self.known = {user: Known() for user in self.users}
         self.report = Report(seed)
+        self.scale = scale
+        self.troubled = False  #: faults are still being made
         self._weights = [1 / (place + 1) for place in range(scale.users)]  # some are busier than others
         self._until = asyncio.get_running_loop().time() + scale.seconds
-        self._least = scale.writes
 
     @property
     def goes_on(self) -> bool:
-        busy = asyncio.get_running_loop().time() < self._until or self.history.count() < self._least
+        busy = (
+            self.troubled
+            or asyncio.get_running_loop().time() < self._until
+            or self.history.count() < self.scale.writes
+            or self.report.acknowledged < self.scale.acknowledged
+        )
         return busy and not self.history.violations()
 
     def some_user(self, draw: random.Random) -> str:
@@ -129,12 +146,24 @@ class Client:
     async def read(self, user: str, path: str, **options: Any) -> tuple[int, httpx.Response]:
         """Return when it was sent, and the answer."""
         headers = {"Authorization": f"Bearer {self.world.tokens[user]}"}
+        tries = 0
         while True:
             sent = self.world.history.tick()
             try:
-                return sent, await self.http.get(path, headers=headers, **options)
+                response = await self.http.get(path, headers=headers, **options)
             except httpx.TransportError:
+                await self._pause(tries := tries + 1)
                 continue
+            if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                return sent, response
+            await self._pause(tries := tries + 1)
+
+    async def _pause(self, tries: int) -> None:
+        """Wait longer with each try, and differently from others; after the first not at all, mostly."""
+        longest = min(_PAUSE_SECONDS * 2**tries, _LONGEST_PAUSE_SECONDS)
+        await asyncio.sleep(
+            self.draw.choice([0, 0, 0.002, 0.01]) if tries == 1 else self.draw.uniform(0, longest)
+        )
 
     async def list(self, user: str) -> Listed:
         sent, response = await self.read(user, "/tasks")
@@ -163,7 +192,9 @@ class Client:
             headers["If-Match"] = f'"{expected}"'
         if once is not None:
             headers["Idempotency-Key"] = once
+        tries = 0
         while True:
+            tries += 1
             attempt = self.world.history.send(user, operations, once, batch=batch)
             try:
                 response = await self.http.request(
@@ -172,11 +203,19 @@ class Client:
             except httpx.TransportError:
                 if not retry:
                     return None
-                await asyncio.sleep(self.draw.choice([0, 0, 0.002, 0.01]))
+                await self._pause(tries)
                 continue
             attempt.answer = Answer.of(response.status_code, response.headers, response.content)
             attempt.done, attempt.acknowledged = self.world.history.tick(), True
             history = self.world.history.of[user]
+            if attempt.unknown and self.world.scale.repeatable:
+                if tries == _MOST_TRIES:
+                    history.wrong("unanswered", f"{tries} times 503: {attempt}")
+                if self.world.history.violations():
+                    return None
+                await self._pause(tries)
+                continue
+            self.world.report.acknowledged += attempt.successful
             history.learn(attempt)
             if response.status_code not in _ALLOWED["batch" if batch else operations[0]["op"]]:
                 history.wrong("answer", f"{attempt}: {response.text}")
@@ -225,12 +264,16 @@ class Writer(Client):
 
     async def work(self) -> None:
         kinds, weights = list(KINDS), list(KINDS.values())
+        if self.world.scale.repeatable:
+            weights[kinds.index("create")] = 0
         while self.world.goes_on:
             user = self.world.some_user(self.draw)
             living = len(self.world.known[user].living)
             kind = self.draw.choices(kinds, weights)[0]
             if living < FEW:
                 kind = self.draw.choice(["create with key", "create with id", "create", "restore", "batch"])
+                if kind == "create" and self.world.scale.repeatable:
+                    kind = "create with key"
             elif living > MANY and kind.startswith("create"):
                 kind = "delete"
             await getattr(self, "_" + kind.replace(" ", "_"))(user)
@@ -373,7 +416,8 @@ class Writer(Client):
                 operations.append({"op": "patch", **self._fields(), "id": task["id"]})
             seen |= {task["id"]} if task else set()
         if operations:
-            key = str(uuid.uuid4()) if self.draw.random() < 0.7 else None
+            keyed = self.draw.random() < 0.7 or self.world.scale.repeatable
+            key = str(uuid.uuid4()) if keyed else None
             await self.write(
                 user, "POST", "/tasks/batch", *operations, once=key, retry=key is not None, batch=True
             )
@@ -485,8 +529,8 @@ class SyncClient(Client):
         for task_id in page["deleted"]:
             copy.tasks.pop(task_id, None)
         copy.revision = page["revision"]
-        more: bool = page["has_more"]
-        return more
+        leads_on: bool = page["has_more"] and page["revision"] != since.get("since")
+        return leads_on
 
     def _look_at(self, user: str, page: Mapping[str, Any], since: int | None, sent: int) -> None:
         history = self.world.history.of[user]
@@ -508,7 +552,19 @@ class SyncClient(Client):
         self.world.report.most_in_a_revision = max(self.world.report.most_in_a_revision, most)
 
 
-async def audit(ports: Sequence[int], scale: Scale, seed: int) -> Report:
+#: Makes faults beside the clients, and leaves everything whole.
+Trouble: TypeAlias = Callable[[World], Awaitable[None]]
+#: Reads past the service what is stored of a user.
+Stored: TypeAlias = Callable[[str], Awaitable[Server]]
+
+
+async def audit(
+    ports: Sequence[int],
+    scale: Scale,
+    seed: int,
+    trouble: Trouble | None = None,
+    stored: Stored | None = None,
+) -> Report:
     """Let the clients work, then look at everything; nothing is asserted."""
     history = History()
     proxy = FlakyProxy(ports, random.Random(f"{seed} proxy"), history.tick)  # noqa: S311 - no secret
@@ -518,7 +574,7 @@ async def audit(ports: Sequence[int], scale: Scale, seed: int) -> Report:
         writers = [Writer(world, clients[n], f"writer {n}") for n in range(scale.writers)]
         syncs = [SyncClient(world, clients[scale.writers + n], f"sync {n}") for n in range(scale.syncs)]
         try:
-            await asyncio.gather(*(each.work() for each in (*writers, *syncs)))
+            await asyncio.gather(_troubled(world, trouble), *(each.work() for each in (*writers, *syncs)))
             proxy.cutting = False
             await proxy.settled(history.count())
             history.hear(proxy.witnessed)
@@ -526,11 +582,21 @@ async def audit(ports: Sequence[int], scale: Scale, seed: int) -> Report:
                 await _settled(writers[0], user)
                 for sync in syncs:
                     await sync.end(user)
-                check(history.of[user], await _end(syncs[0], user))
+                server = await _end(syncs[0], user)
+                if stored is not None and (there := await stored(user)) != server:
+                    history.of[user].wrong("stored", f"{user} was told {server}, and stored is {there}")
+                check(history.of[user], server)
         finally:
             for client in clients:
                 await client.aclose()
     return _reported(world)
+
+
+async def _troubled(world: World, trouble: Trouble | None) -> None:
+    if trouble is not None:
+        world.troubled = True
+        await trouble(world)
+        world.troubled = False
 
 
 async def _settled(client: Client, user: str) -> None:

@@ -91,7 +91,11 @@ class FlakyProxy:
         if cut == "before the request":
             self._note(attempt, Witnessed(reached=False))
             return False
-        await server.open()
+        try:
+            await server.open()
+        except OSError:  # it has ended
+            self._note(attempt, Witnessed(reached=False))
+            return False
         if cut == "within the request":
             server.send((head + body)[: self._draw.randrange(1, len(head + body))])
             await _close(server.writer)

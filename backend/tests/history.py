@@ -5,6 +5,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import orjson
@@ -79,7 +80,8 @@ class Attempt:
 
     @property
     def unknown(self) -> bool:
-        return self.reached and self.answer is None
+        """Whether it was made, nobody knows: the answer got lost, or says only that there is none (503)."""
+        return self.reached and (self.answer is None or self.answer.status == HTTPStatus.SERVICE_UNAVAILABLE)
 
     def __str__(self) -> str:
         told = self.answer and f"{self.answer.status} at revision {self.answer.revision}"

@@ -21,6 +21,7 @@ Operation: TypeAlias = Mapping[str, Any]
 MAY_ECHO = {"restore", "move"}
 
 _LOOK_BACK = 20  # revisions
+_MOST_MAYBES = 6
 
 
 class State(NamedTuple):
@@ -332,6 +333,8 @@ class _Task:
         created = any(effect.operation["op"] == "create" for effect in user.by_task[task])
         # A create without an id that nobody had an answer of may have made a task of unknown origin.
         self.maybe = [m for m in maybe if "id" in m.operation or not created]
+        # Too many to carry along which of them were made: then each may have been made again and again.
+        self.once = len(self.maybe) <= _MOST_MAYBES
         self.unknown_moves = [m for ms in user.maybe.values() for m in ms if m.operation["op"] == "move"]
         self.possible: Possible = NOTHING
         self.at = 0
@@ -349,7 +352,7 @@ class _Task:
             # Of two at one revision, who names a task was first: nothing would have been left to name.
             (purge.answer.revision or 0, "id" not in purge.operations[0], purge.number, purge)
             for purge in self.user.purges
-            if purge.answer and purge.operations[0].get("id", self.task) == self.task
+            if purge.successful and purge.answer and purge.operations[0].get("id", self.task) == self.task
         )
         for revision in sorted(events):
             while purges and purges[0][0] < revision:
@@ -383,7 +386,7 @@ class _Task:
                 after |= {
                     (state._replace(revision=revision), used)
                     for state, used in others
-                    if state and state.revision is None and used != one[1]
+                    if state and state.revision is None and (used != one[1] or not self.once)
                 }
         told = self.user.history.told.get((self.task, revision))
         self._now(
@@ -438,9 +441,7 @@ class _Task:
             m.attempt.sent < done for m in self.unknown_moves
         )
         purged = any(
-            purge.answer is None
-            and purge.sent < done
-            and purge.operations[0].get("id", self.task) == self.task
+            purge.unknown and purge.sent < done and purge.operations[0].get("id", self.task) == self.task
             for purge in self.user.purges
         )
         found, new = set(possible), list(possible)
@@ -449,7 +450,7 @@ class _Task:
             more: Possible = set()
             for place, m in maybe:
                 if place not in used and (changed := _applied(m, state, None)) is not None:
-                    more.add((changed, used | {place}))
+                    more.add((changed, used | {place} if self.once else used))
             if moved and state and state.alive:
                 more.add((state._replace(order=None, revision=None), used))
             if purged and state and not state.alive:

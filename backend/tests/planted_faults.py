@@ -13,11 +13,12 @@ from tests.servers import BACKEND
 
 
 class Edit(NamedTuple):
-    """In a file below app/: what stands there once, and what is put there instead."""
+    """In a file below app/ or another folder: what stands there once, and what is put there instead."""
 
     file: str
     there: str
     instead: str
+    folder: str = "app"
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class Fault:
 
 def plant(fault: Fault, checkout: Path) -> None:
     """Make the service of a checkout a copy with the fault."""
-    copy = checkout / "app"
-    copy.unlink()
-    shutil.copytree(BACKEND / "app", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    for file, there, instead in fault.edits:
-        path = copy / file
+    for folder in {edit.folder for edit in fault.edits}:
+        (checkout / folder).unlink()
+        shutil.copytree(BACKEND / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file, there, instead, folder in fault.edits:
+        path = checkout / folder / file
         text = path.read_text()
         if text.count(there) != 1:
             raise LookupError(f"{fault.name}: {text.count(there)} times, not once, in {file}:\n{there}")
@@ -235,4 +236,98 @@ FAULTS = [
     Fault("list and its revision from two statements", [_LIST_IN_TWO]),
     Fault("move leaves the others' stamps", [_STAMPS_LEFT]),
     Fault("move does not look whether the list changed", [_NOT_COMPARED]),
+]
+
+_ANSWERED_BEFORE_THE_COMMIT = [
+    Edit(
+        "pool.py",
+        """
+            rows = await connection.fetch(sql, *arguments)
+""",
+        """
+            await connection.execute("BEGIN")
+            rows = await connection.fetch(sql, *arguments)
+""",
+    ),
+    Edit(
+        "pool.py",
+        """
+        self._pass_on(connection)
+        return rows
+""",
+        """
+        async def commit() -> None:
+            try:
+                await connection.execute("COMMIT")
+            finally:
+                self._pass_on(connection)
+
+        committing = asyncio.create_task(commit())
+        self._returns.add(committing)
+        committing.add_done_callback(self._returns.discard)
+        return rows
+""",
+    ),
+]
+
+_SENT_AGAIN = Edit(
+    "queries/owned.py",
+    """
+        rows = await self._database.fetch(statement, user_id=self._user_id, **values)
+        if rows:
+""",
+    """
+        from app.errors import AppError
+
+        try:
+            rows = await self._database.fetch(statement, user_id=self._user_id, **values)
+        except AppError:
+            rows = await self._database.fetch(statement, user_id=self._user_id, **values)
+        if rows:
+""",
+)
+
+_MADE_ANEW = Edit(
+    "queries/tasks.py",
+    """
+            if row := await self._write_one(ADD_ONCE, **new, key=once, fingerprint=asked_for, now=now):
+                return Added(row)
+""",
+    """
+            from app.errors import AppError
+
+            try:
+                row = await self._write_one(ADD_ONCE, **new, key=once, fingerprint=asked_for, now=now)
+            except AppError:
+                row = await self._write_one(ADD, **new | {"id": id or uuid7()})
+            if row:
+                return Added(row)
+""",
+)
+
+_NOT_LOGGED = Edit(
+    "versions/0001_task_lists_and_tasks.py",
+    """
+        sa.PrimaryKeyConstraint("user_id"),
+""",
+    """
+        sa.PrimaryKeyConstraint("user_id"),
+        prefixes=["UNLOGGED"],
+""",
+    "alembic",
+)
+
+_NO_OWNER = Edit(
+    "queries/tables.py",
+    "TRASHED = and_(TASK.user_id == USER_ID, TASK.deleted_at.is_not(None))",
+    "TRASHED = TASK.deleted_at.is_not(None)",
+)
+
+#: What only shows when something breaks, most of it.
+CRASH_FAULTS = [
+    Fault("answered before the commit", _ANSWERED_BEFORE_THE_COMMIT),
+    Fault("a write is sent again when its answer was lost", [_SENT_AGAIN]),
+    Fault("a create whose answer was lost is made anew without its key", [_MADE_ANEW]),
+    Fault("counters that a crash empties", [_NOT_LOGGED]),
+    Fault("the trash of whoever it is", [_NO_OWNER]),
 ]

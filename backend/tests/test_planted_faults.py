@@ -3,7 +3,7 @@
 import pytest
 
 from tests.audit import Report, Scale, audit
-from tests.planted_faults import FAULTS, Edit, Fault, plant
+from tests.planted_faults import CRASH_FAULTS, FAULTS, Edit, Fault, plant
 from tests.servers import Commands
 from tests.test_audit import serving
 
@@ -29,7 +29,7 @@ async def test_a_planted_fault_is_caught(fault: Fault, tmp_path, make_database):
     assert by, "\n".join(map(str, reports))
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", [*FAULTS, *CRASH_FAULTS], ids=lambda fault: fault.name)
 def test_a_fault_still_fits(fault: Fault, tmp_path):
     Commands(tmp_path)
     plant(fault, tmp_path)
