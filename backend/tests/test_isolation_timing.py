@@ -8,7 +8,7 @@ import time
 import pytest
 from uuid_utils.compat import uuid7
 
-from tests.separable import ALPHA, Difference, judge, measure, signed_ranks
+from tests.separable import Difference, judge, measure
 from tests.test_tasks import make
 
 PAIRS = 2000
@@ -66,19 +66,10 @@ async def test_another_users_id_takes_as_long_as_one_that_never_was(alice, bob, 
 async def test_a_difference_that_is_there_is_seen_every_time(alice, bob):
     found = [await measured(alice, bob, "get", leak=BOUND) for _ in range(TIMES)]
     print(*found, sep="\n")  # noqa: T201
-    assert not any(difference.within(BOUND) for difference in found), found
-    assert any(difference.side == 1 for difference in found), found
+    assert all(difference.side == 1 for difference in found), found
 
 
 def test_equal_times_are_taken_for_different_ones_as_seldom_as_promised():
     draw = random.Random(1)  # noqa: S311 - no secret
-    equal = ([draw.expovariate(1) - draw.expovariate(1) for _ in range(60)] for _ in range(2000))
-    assert sum(judge(differences).probability < ALPHA for differences in equal) <= 6  # 2 on the average
-
-
-def test_the_signed_ranks_are_those_of_the_textbook():
-    """Wilcoxon's own example, of 1945: the maize of Darwin; W+ is 96 of 120, by the normal approximation."""
-    maize = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
-    assert signed_ranks(maize) == pytest.approx(0.0409, abs=0.0005)
-    assert signed_ranks([-difference for difference in maize]) == pytest.approx(signed_ranks(maize))
-    assert signed_ranks([0.0] * 30) == 1
+    equal = ([draw.expovariate(1) - draw.expovariate(1) for _ in range(100)] for _ in range(2000))
+    assert sum(judge(differences).side != 0 for differences in equal) <= 6  # 2 on the average
