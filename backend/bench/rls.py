@@ -23,7 +23,7 @@ from app.migrations import migrate
 from app.queries.task_statements import GET
 from app.queries.tasks import UserTasks
 from bench.cpu import cpu_seconds
-from bench.rls_pooled import pooled
+from bench.rls_holes import in_one_statement, pooled
 from bench.served import database_server
 from bench.subjects.databases import recreate, url_of
 from bench.subjects.processes import tree
@@ -188,39 +188,10 @@ async def where_it_does_not_stand(url: str) -> Mapping[str, str]:
     """Say whose tasks are seen where the setting and the statement go together in other ways."""
     admin = await asyncpg.connect(url)
     await admin.execute(_ON)
-    found = await in_one_statement(url.replace("postgres@", "api@"))
+    found = await in_one_statement(url.replace("postgres@", "api@"), _ME, _OTHER)
     found |= await pooled(url)
     await admin.close()
     return found
-
-
-async def in_one_statement(url: str) -> dict[str, str]:
-    """Set the user in a part of the statement that reads: nobody says which is done first."""
-    beside = "WITH me AS MATERIALIZED (SELECT set_config('app.user_id', $1, {})) "
-    forms = {
-        "joined": "SELECT tasks.user_id FROM me, tasks",
-        "asked for first": "SELECT tasks.user_id FROM tasks WHERE (SELECT * FROM me) IS NOT NULL",
-        "lateral": "SELECT tasks.user_id FROM me CROSS JOIN LATERAL (SELECT * FROM tasks OFFSET 0) AS tasks",
-        "joined by its value": "SELECT tasks.user_id FROM tasks JOIN me ON tasks.user_id = me.set_config",
-        "outer join": "SELECT tasks.user_id FROM tasks LEFT JOIN me ON true",
-        "not asked for": "SELECT user_id FROM tasks",
-    }
-    found = {}
-    for name, reads in forms.items():
-        connection = await asyncpg.connect(url)
-        first = await connection.fetch(beside.format("true") + reads, _ME)
-        await connection.fetch(_SET_FOR_LONG, _OTHER)
-        second = await connection.fetch(beside.format("true") + reads, _ME)
-        await connection.close()
-        found[f"in one statement, {name}: new session"] = whose(first)
-        found[f"in one statement, {name}: after {_OTHER}"] = whose(second)
-    return found
-
-
-def whose(rows: list[asyncpg.Record]) -> str:
-    """Say how many tasks of whom were read, where those of `_ME` were asked for."""
-    users = [row["user_id"] for row in rows]
-    return ", ".join(f"{users.count(user)} of {user}" for user in sorted(set(users))) or "none"
 
 
 def main() -> None:

@@ -32,6 +32,8 @@ from sqlalchemy import (
 
 from app.config import BACKEND, Settings
 from app.database import Database, Statement
+from app.database_errors import DRIVER_ERRORS
+from app.database_errors import is_unavailable as says_unavailable
 from app.embedded import embedded_postgres
 from app.errors import Unavailable
 from app.main import create_app
@@ -464,6 +466,13 @@ async def test_a_lock_that_another_session_holds_is_503_in_time(database_url, co
             assert {session["state"] for session in await connections(name)} == {"idle"}
         assert (await client.get("/tasks")).json()["tasks"] == [task]
         assert (await client.patch(f"/tasks/{task['id']}", json={"order": 1})).status_code == 200
+
+
+def test_what_the_driver_calls_an_internal_error_is_a_connection_that_broke():
+    """Between a statement's two parts, prepare and execute; test_crashes.py meets it, as 500 without this."""
+    error = asyncpg.InternalClientError("cannot switch to state 12; protocol is in the failed state")
+    assert isinstance(error, DRIVER_ERRORS)
+    assert says_unavailable(error)
 
 
 async def test_a_pool_with_every_connection_busy_is_503(database_url, service):

@@ -55,7 +55,7 @@ async def measured(alice, bob, request, *, leak=0.0) -> Difference:
 @pytest.mark.faults
 @pytest.mark.parametrize("request_", REQUESTS)
 async def test_another_users_id_takes_as_long_as_one_that_never_was(alice, bob, request_):
-    found = []
+    found: list[Difference] = []
     while len(found) < TIMES and not (found and found[-1].within(BOUND)):
         found.append(await measured(alice, bob, request_))
     print(request_, *found, sep="\n  ")  # noqa: T201 - shown where it failed, and with -s

@@ -1,4 +1,4 @@
-"""Row-level security behind a pooler that hands a connection on after each transaction."""
+"""Where row-level security does not stand: a setting in the statement it is for, a session that is shared."""
 
 import shutil
 import tempfile
@@ -13,6 +13,35 @@ from bench.wire import Wire
 from tests.test_pgbouncer import CONFIGURATION, running_pgbouncer
 
 _SEEN = "SELECT user_id FROM tasks"
+
+
+async def in_one_statement(url: str, me: str, other: str) -> dict[str, str]:
+    """Set the user in a part of the statement that reads: nobody says which is done first."""
+    beside = "WITH me AS MATERIALIZED (SELECT set_config('app.user_id', $1, {})) "
+    forms = {
+        "joined": "SELECT tasks.user_id FROM me, tasks",
+        "asked for first": "SELECT tasks.user_id FROM tasks WHERE (SELECT * FROM me) IS NOT NULL",
+        "lateral": "SELECT tasks.user_id FROM me CROSS JOIN LATERAL (SELECT * FROM tasks OFFSET 0) AS tasks",
+        "joined by its value": "SELECT tasks.user_id FROM tasks JOIN me ON tasks.user_id = me.set_config",
+        "outer join": "SELECT tasks.user_id FROM tasks LEFT JOIN me ON true",
+        "not asked for": "SELECT user_id FROM tasks",
+    }
+    found = {}
+    for name, reads in forms.items():
+        connection = await asyncpg.connect(url)
+        first = await connection.fetch(beside.format("true") + reads, me)
+        await connection.fetch("SELECT set_config('app.user_id', $1, false)", other)
+        second = await connection.fetch(beside.format("true") + reads, me)
+        await connection.close()
+        found[f"in one statement, {name}: new session"] = whose(first)
+        found[f"in one statement, {name}: after {other}"] = whose(second)
+    return found
+
+
+def whose(rows: list[asyncpg.Record]) -> str:
+    """Say how many tasks of whom were read, where those of one user were asked for."""
+    users = [row["user_id"] for row in rows]
+    return ", ".join(f"{users.count(user)} of {user}" for user in sorted(set(users))) or "none"
 
 
 async def pooled(url: str) -> dict[str, str]:
