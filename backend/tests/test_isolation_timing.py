@@ -13,8 +13,10 @@ from tests.test_tasks import make
 
 PAIRS = 2000
 IDS = 50
-#: What is there shows every time. What chance shows, ALPHA of all times, or a busy machine, is gone the next.
+#: What is there shows every time. What chance shows, ALPHA of all times, is gone the next.
 TIMES = 3
+#: A machine that is too busy to look closely is given time.
+MOST = 8
 #: Microseconds. Whatever the difference is, it is less; one of as much is planted, to see that it is found.
 BOUND = 200.0
 
@@ -56,8 +58,10 @@ async def measured(alice, bob, request, *, leak=0.0) -> Difference:
 @pytest.mark.parametrize("request_", REQUESTS)
 async def test_another_users_id_takes_as_long_as_one_that_never_was(alice, bob, request_):
     found: list[Difference] = []
-    while len(found) < TIMES and not (found and found[-1].within(BOUND)):
+    while len(found) < MOST and sum(difference.side != 0 for difference in found) < TIMES:
         found.append(await measured(alice, bob, request_))
+        if found[-1].within(BOUND):
+            break
     print(request_, *found, sep="\n  ")  # noqa: T201 - shown where it failed, and with -s
     assert found[-1].within(BOUND), found
 
