@@ -88,7 +88,7 @@ class Meters:
         )
         self.limited = {policy: limited.labels(policy) for policy in ("user", "address")}
         self.limits_alone = Counter(
-            "tasks_rate_limit_store_failures", "Requests that Redis gave no answer for.", registry=registry
+            "tasks_rate_limit_store_failures", "Requests counted without Redis.", registry=registry
         )
         self.streams = _gauge("tasks_event_streams", "Open streams of events.", registry)
 

@@ -24,6 +24,7 @@ from app.auth.tokens import sign
 from app.config import BACKEND
 from app.embedded import embedded_postgres
 from app.migrations import migrate
+from bench.cpu import cpu_seconds
 from bench.credentials import SECRET
 from bench.figures import Figure, table
 from bench.processes import resident_megabytes
@@ -49,6 +50,7 @@ class _Found:
 
     alone: list[float] = field(default_factory=list)
     together: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
     lived: list[float] = field(default_factory=list)
     open_still: list[float] = field(default_factory=list)
     grown: list[float] = field(default_factory=list)
@@ -59,6 +61,7 @@ class _Found:
             Figure(f"{name}: p99 of a client that works", "ms", self.alone),
             Figure(f"{name}: the same, beside {SOCKETS:,} slow ones", "ms", self.together),
             Figure(f"{name}: how many times as long", "", ratios, _RATIO if goals else None),
+            Figure(f"{name}: CPU time that the slow ones take, in a second", "ms", self.busy),
             Figure(f"{name}: a slow one lived, at most", "s", self.lived, _CLOSED if goals else None),
             Figure(f"{name}: slow ones that were never closed", "", self.open_still, 0 if goals else None),
             Figure(f"{name}: memory for 50 MB of head", "MB", self.grown, _MEGABYTES if goals else None),
@@ -88,12 +91,16 @@ def main() -> None:
 
 def _round(found: _Found, pid: int, port: int) -> None:
     _p99(port, 1)
+    started = cpu_seconds([pid])
     found.alone.append(_p99(port, SECONDS))
+    alone = cpu_seconds([pid]) - started
     attack = subprocess.Popen(  # noqa: S603 - this very module
         [sys.executable, "-m", "bench.slow_clients", str(port), _token("slow")], stdout=subprocess.PIPE
     )
     time.sleep(2)  # until all are there
+    started = cpu_seconds([pid])
     found.together.append(_p99(port, SECONDS))
+    found.busy.append((cpu_seconds([pid]) - started - alone) / SECONDS * 1000)
     lived = json.loads(attack.communicate()[0])
     found.lived.append(max(lived))
     found.open_still.append(sum(seconds > SECONDS for seconds in lived))

@@ -192,7 +192,7 @@ async def test_without_redis_everybody_is_served_and_limited_and_then_as_before(
     way: str, settings: Settings, redis: RedisServer, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.INFO, "app")
-    wide = {"rate_limit": "6000/minute", "rate_limit_burst": 1000}
+    wide = {"rate_limit": "60/hour", "rate_limit_burst": 1000}
     async with served(settings, rate_limit_redis_url=redis.url, **wide) as (_, client):
         headers = bearer()
         usual = statistics.median(await asked_every(0.5, client, headers))
@@ -204,7 +204,7 @@ async def test_without_redis_everybody_is_served_and_limited_and_then_as_before(
         took = await asked_every(3, client, headers)
         assert statistics.median(took) < usual + 0.02, "nearly all go by"
         assert sorted(took)[-5] < usual + 0.1, "and those that try wait no longer than that"
-        assert 1 <= await failures(client) <= 10
+        assert await failures(client) >= len(took) - 5, "all but those that had their answer"
         poor = bearer()
         many = [(await client.get("/tasks", headers=poor)) for _ in range(3)]
         assert [fields(answer.headers["RateLimit"])["r"] for answer in many] == [999, 998, 997]
@@ -227,7 +227,7 @@ async def test_without_redis_everybody_is_served_and_limited_and_then_as_before(
 
 
 async def test_a_crowd_that_meets_a_frozen_redis_waits_no_longer_than_one(settings: Settings, redis):
-    wide = {"rate_limit": "6000/minute", "rate_limit_burst": 1000}
+    wide = {"rate_limit": "60/hour", "rate_limit_burst": 1000}
     async with served(settings, rate_limit_redis_url=redis.url, **wide) as (_, client):
         headers = bearer()
         assert (await client.get("/tasks", headers=headers)).status_code == 200
@@ -246,7 +246,7 @@ async def test_a_service_starts_without_redis_and_limits(settings: Settings, red
         statuses = [(await client.get("/tasks", headers=headers)).status_code for _ in range(21)]
         assert statuses == [200] * 20 + [429]
         assert [(await client.get("/tasks")).status_code for _ in range(21)] == [401] * 20 + [429]
-        assert await failures(client) >= 1
+        assert await failures(client) == 42
         redis.start()
 
     def together() -> bool:

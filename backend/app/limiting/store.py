@@ -54,13 +54,14 @@ class Store:
         self._charge: AsyncScript | None = None
         self._away = self._told = False
         self._try_at = 0.0
+        self._asked: set[asyncio.Future[Any]] = set()
 
     async def charge(self, key: str, cost: int, depth: int, credit: int) -> tuple[int, int] | None:
         """Return what the bucket lacks now and how long to wait, in microseconds; None without an answer."""
         if self._away and not self._may_try():
+            self._observer.limits_alone()
             return None
-        asked = asyncio.ensure_future(self._script()(keys=[f"{_PREFIX}:{key}"], args=[cost, depth, credit]))
-        asked.add_done_callback(self._heard)
+        asked = self._ask(f"{_PREFIX}:{key}", cost, depth, credit)
         await asyncio.wait([asked], timeout=_PATIENCE)
         if not asked.done():
             self._lost()
@@ -72,14 +73,25 @@ class Store:
 
     async def open(self) -> None:
         """Open all connections, so that no request has to wait for it. Failing is left to the requests."""
-        nothing = (self._script()(keys=[_PREFIX], args=[0, 1, 0]) for _ in range(_CONNECTIONS))
+        nothing = [self._ask(_PREFIX, 0, 1, 0) for _ in range(_CONNECTIONS)]
         await asyncio.gather(*nothing, return_exceptions=True)
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
         if self._charge is not None and self._loop is asyncio.get_running_loop():
+            for asked in self._asked:
+                asked.cancel()  # or it would open a connection again
+            await asyncio.gather(*self._asked, return_exceptions=True)
             await self._charge.registered_client.connection_pool.disconnect()
         self._loop = self._charge = None
+
+    def _ask(self, *arguments: Any) -> "asyncio.Future[Any]":
+        """Call the script, with the key first; whoever waits for it may leave before it is through."""
+        key, *numbers = arguments
+        asked = asyncio.ensure_future(self._script()(keys=[key], args=numbers))
+        self._asked.add(asked)
+        asked.add_done_callback(self._heard)
+        return asked
 
     def _may_try(self) -> bool:
         now = time.monotonic()
@@ -98,6 +110,7 @@ class Store:
 
         An answer that is only late, of a busy process say, is no outage: the log has nothing of it.
         """
+        self._asked.discard(asked)
         if asked.cancelled():
             return
         if error := asked.exception():
