@@ -180,6 +180,8 @@ def test_a_worker_that_hangs_is_replaced_and_no_other(commands):
             time.sleep(3)
             assert other in workers(supervisor.pid)
         finally:
+            for worker in workers(supervisor.pid):
+                os.kill(worker, signal.SIGCONT)
             supervisor.terminate()
 
 
