@@ -59,13 +59,14 @@ def replaced(service: Service, *, hanging: bool) -> float:
 async def ended(service: Service, data_dir: Path) -> float:
     """Have a request wait for a lock, and return how much longer than the grace the end takes."""
     connection = await asyncpg.connect(url(data_dir))
+    watcher = await asyncpg.connect(url(data_dir))  # within a transaction pg_stat_activity stays as it was
     await connection.execute("BEGIN; LOCK TABLE tasks, task_lists")
     with socket.create_connection(("127.0.0.1", service.port)) as caller:
         credential = sign("alice", SECRET, seconds=60)
         caller.sendall(
             f"GET /tasks HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer {credential}\r\n\r\n".encode()
         )
-        while not await connection.fetchval(_LOCKED):  # noqa: ASYNC110 - another process waits
+        while not await watcher.fetchval(_LOCKED):  # noqa: ASYNC110 - another process waits
             await asyncio.sleep(0.01)
         began = time.perf_counter()
         service.process.terminate()
@@ -73,6 +74,7 @@ async def ended(service: Service, data_dir: Path) -> float:
             await asyncio.sleep(0.005)
         seconds = time.perf_counter() - began
     connection.terminate()
+    watcher.terminate()
     return seconds - _GRACE
 
 

@@ -67,7 +67,8 @@ def test_it_serves_on_for_the_pause_and_says_that_it_is_ending(
         # At once some signals would come as one.
         for process in (*(workers(service.process.pid) if whole_group else ()), service.process.pid):
             os.kill(process, signal.SIGTERM)
-            assert wait_for(lambda: httpx.get(f"{service.url}/health/ready").status_code == 503, 2)
+            time.sleep(0.3)
+        assert wait_for(lambda: httpx.get(f"{service.url}/health/ready").status_code == 503, 2)
         assert ask(kept, "/health") == (200, "close")
         while time.monotonic() < began + 3:
             answer = httpx.get(f"{service.url}/health")
@@ -179,6 +180,8 @@ def test_a_worker_that_hangs_is_replaced_and_no_other(commands):
             time.sleep(3)
             assert other in workers(supervisor.pid)
         finally:
+            for worker in workers(supervisor.pid):
+                os.kill(worker, signal.SIGCONT)
             supervisor.terminate()
 
 
