@@ -16,9 +16,9 @@ from typing import Any, cast
 
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.processes import lives
+from app.shedding import Protocol
 
 #: More than anybody starts; while workers are replaced, old and new ones sit side by side.
 _SEATS = 128
@@ -89,7 +89,7 @@ class Config(uvicorn.Config):
         return lambda: _Loop(self.seats)
 
 
-class _Protocol(HttpToolsProtocol):
+class _Protocol(Protocol):
     """A connection that was counted when it was accepted."""
 
     def connection_lost(self, exc: Exception | None) -> None:

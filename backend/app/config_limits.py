@@ -13,6 +13,21 @@ class LimitSettings(BaseSettings):
         le=60,
         description="Seconds that one statement may take, waiting for a connection included; then 503.",
     )
+    database_queue: int = Field(
+        default=100,
+        ge=0,
+        le=10_000,
+        description="Requests that may wait for a connection, at most, per worker process; then 503.",
+    )
+    database_queue_wait: float = Field(
+        default=0.25, gt=0, le=600, description="Seconds that a request waits for a connection; then 503."
+    )
+    request_timeout: float = Field(
+        default=5,
+        gt=0,
+        le=300,
+        description="Seconds in which a request must have all that it wants of the database; then 503.",
+    )
     health_timeout: float = Field(
         default=0.1,
         gt=0,

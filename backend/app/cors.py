@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -50,6 +50,13 @@ class Cors(CORSMiddleware):
             await send(message)
 
         await self.app(scope, receive, send_varying)
+
+    def headers_for(self, origin: str) -> list[tuple[bytes, bytes]]:
+        """Return what stands on the answer to a page of this origin, or to what comes from no page."""
+        headers = MutableHeaders(self.simple_headers if origin else {"Vary": "Origin"})
+        if origin and not self.allow_all_origins and self.is_allowed_origin(origin):
+            self.allow_explicit_origin(headers, origin)
+        return headers.raw
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Answer a preflight; it needs no token."""

@@ -1,9 +1,8 @@
 """The way to PostgreSQL: statements compiled once, and the pool that runs them."""
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncGenerator
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -15,9 +14,10 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from app.config import Settings
 from app.database_errors import is_unavailable, kind
 from app.database_url import Target
-from app.errors import Unavailable
+from app.errors import TooLate, Unavailable
 from app.observer import NOBODY, Observer
-from app.pool import Pool
+from app.pools import Pools
+from app.slots import Slots
 
 Row: TypeAlias = asyncpg.Record
 
@@ -26,7 +26,6 @@ _DIALECT = sqlalchemy_asyncpg.dialect()  # type: ignore[no-untyped-call]
 #: Neon suspends after 300 s without queries and takes every connection with it (research: postgres B3).
 _IDLE_SECONDS = 240
 _LOOK_SECONDS = 0.01
-_CLOSE_SECONDS = 2
 
 
 class Statement:
@@ -73,31 +72,48 @@ class Database:
         keep_prepared = prepared == "on" or (prepared == "auto" and not target.pooled)
         self._observer = observer
         self._timeout = settings.database_timeout
-        self._arguments = target.arguments() | {
+        limits = settings.database_pool_size, settings.database_queue, settings.database_queue_wait
+        arguments = target.arguments() | {
             "min_size": 0,
             "max_size": settings.database_pool_size,
             "max_inactive_connection_lifetime": _IDLE_SECONDS,
-            "reset": _keep_as_it_is,
             "statement_cache_size": 100 if keep_prepared else 0,
         }
-        self._pools: dict[asyncio.AbstractEventLoop, tuple[AsyncGenerator[Pool], Pool]] = {}
+        self._pools = Pools(arguments, lambda: Slots(*limits))
         self._check: asyncio.Task[bool] | None = None
         self.last_used = float("-inf")  #: when it answered last, by time.monotonic()
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
-        """Run one statement and return its rows.
+        """Run one statement of the service's own and return its rows; it waits its turn, however many do.
 
         Raises Unavailable when the database can't be reached, refuses service or takes longer than
         DATABASE_TIMEOUT seconds, waiting for a connection included.
         """
+        return await self._run(statement, values, None, math.inf, patient=True)
+
+    async def fetch_for(
+        self, user: str | None, until: float, statement: Statement, /, **values: Any
+    ) -> list[Row]:
+        """Run one statement for a caller, who may be known, till the moment `until` by the loop's clock.
+
+        Raises Unavailable as `fetch` does and when it is too late, and Overloaded when too many wait.
+        """
+        return await self._run(statement, values, user, until, patient=False)
+
+    async def _run(
+        self, statement: Statement, values: dict[str, Any], user: str | None, until: float, *, patient: bool
+    ) -> list[Row]:
         arguments = statement.arguments(values)
+        seconds = min(self._timeout, until - asyncio.get_running_loop().time())
+        if seconds <= 0:
+            raise TooLate
         began, connected = time.perf_counter(), None
         try:
-            async with asyncio.timeout(self._timeout):
-                pool = await self._pool()
-                connection = await pool.take()
+            async with asyncio.timeout(seconds):
+                pool = await self._pools.here()
+                connection = await pool.take(user, patient=patient)
                 connected = time.perf_counter()
-                rows = await pool.fetch(connection, statement.sql, arguments)
+                rows = await pool.fetch(connection, user, statement.sql, arguments)
                 self.last_used = time.monotonic()
                 return rows
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -144,6 +160,11 @@ class Database:
             raise
         return row["version_num"] if row else None
 
+    @property
+    def room(self) -> int:
+        """How many more statements can be taken on in the running event loop, to be run or to wait."""
+        return self._pools.room
+
     async def clock(self) -> datetime:
         """Return what time it is by the database's clock."""
         rows = await self.fetch(_CLOCK)
@@ -152,32 +173,4 @@ class Database:
 
     async def close(self) -> None:
         """Close the pool of the running event loop."""
-        if opened := self._pools.pop(asyncio.get_running_loop(), None):
-            await opened[0].aclose()
-
-    async def _pool(self) -> Pool:
-        """Return the running loop's pool; with `min_size=0` opening it waits for nothing, so none race."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._pools:
-            self._pools = {other: opened for other, opened in self._pools.items() if not other.is_closed()}
-            opening = self._open()
-            self._pools[loop] = (opening, await anext(opening))
-        return self._pools[loop][1]
-
-    async def _open(self) -> AsyncGenerator[Pool]:
-        """Keep a pool open as long as this generator lives.
-
-        An event loop closes the asynchronous generators that were started in it (asyncio.Runner does, and
-        with it every server and test runner), so a pool never outlives its loop, lifespan or not.
-        """
-        pool = Pool(await asyncpg.create_pool(**self._arguments), self._arguments["max_size"])
-        try:
-            yield pool
-        finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await pool.close()
-
-
-async def _keep_as_it_is(_connection: object) -> None:
-    """Replace the pool's reset query, a round trip for each statement: ours leave nothing to reset."""
+        await self._pools.close()

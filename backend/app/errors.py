@@ -1,5 +1,6 @@
 """Everything that can go wrong, named: a stable code, a status, a sentence, headers. Knows no framework."""
 
+import random
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import ClassVar
@@ -134,6 +135,28 @@ class Unavailable(AppError):
 
     def __init__(self, message: str | None = None, *, retry_after: int = 1, reason: str = "") -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after)}, reason=reason)
+
+
+class TooLate(Unavailable):
+    """The request took too long; what it still had to do was not begun."""
+
+    message = "This took too long, and was given up; try again in a moment."
+
+    def __init__(self) -> None:
+        super().__init__(reason="it took longer than REQUEST_TIMEOUT")
+
+
+class Overloaded(Unavailable):
+    """More is asked for than can be served; nothing of this was begun.
+
+    Those who come at the same time are told different times to come again, 1 to 3 seconds.
+    """
+
+    code = "OVERLOADED"
+    message = "Too much is asked for right now; try again after the seconds that Retry-After names."
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(retry_after=random.randint(1, 3), reason=reason)  # noqa: S311 - it only spreads them
 
 
 class SignInUnavailable(Unavailable):

@@ -4,11 +4,13 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from app import __version__, embedded
+from app.admission import Admission
 from app.api.error_handlers import add_error_handlers
 from app.api.metrics_page import router as metrics_page
 from app.api.openapi import describe_events
@@ -59,15 +61,16 @@ def create_app(settings: Settings) -> FastAPI:
             *traced(traces),
             *([Middleware(ServerTiming)] if settings.server_timing else []),
             Middleware(RequestContext, observer, production=settings.production),
-            Middleware(
-                Cors, origins=settings.cors_origin_list, exposed=[HEADER] if settings.server_timing else []
-            ),
+            Middleware(Cors, **_pages(settings)),
             Middleware(LastResort),
         ],
     )
     app.state.settings = settings
     app.state.observer = observer
     app.state.database = Database(_database_url(settings), settings, observer)
+    app.state.admission = Admission(
+        app.state.database, observer, Cors(app, **_pages(settings)), production=settings.production
+    )
     app.state.purge_rhythm = Rhythm()
     app.state.session_database = _session_database(settings, app.state.database, observer)
     app.state.listeners = Listeners(app.state.database, settings.live_connections_per_user, observer)
@@ -76,6 +79,11 @@ def create_app(settings: Settings) -> FastAPI:
     add_error_handlers(app)
     describe_events(app)
     return app
+
+
+def _pages(settings: Settings) -> dict[str, Any]:
+    """Whose pages may call, and what they may read beside what all may."""
+    return {"origins": settings.cors_origin_list, "exposed": [HEADER] if settings.server_timing else []}
 
 
 def _database_url(settings: Settings) -> str:

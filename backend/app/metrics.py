@@ -6,7 +6,7 @@ from functools import cached_property
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from app.errors import AppError
+from app.errors import AppError, Overloaded
 from app.observer import Observer
 
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -35,12 +35,12 @@ _FIRST_REFUSAL = 400
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-def refusals() -> dict[int, str]:
-    """Return the code of every status that the error family answers with; each status has one."""
+def refusals() -> dict[str, int]:
+    """Return the status of every code that the error family answers with."""
     family = [AppError]
     for error in family:
         family += error.__subclasses__()
-    return {error.status: error.code for error in family[1:]}
+    return {error.code: error.status for error in family[1:]}
 
 
 class _Values:
@@ -60,7 +60,9 @@ class _Values:
         refused = Counter(
             "tasks_http_requests_refused", "Refusals, by their code.", ("code",), registry=registry
         )
-        self.refused = {status: refused.labels(code) for status, code in refusals().items()}
+        self.refused = {code: refused.labels(code) for code in refusals()}
+        #: Where only the status is known: the code that its errors have most in common.
+        self.refused_with = {status: self.refused[code] for code, status in reversed(refusals().items())}
         tokens = Counter(
             "tasks_token_verifications", "Credentials looked at.", ("result",), registry=registry
         )
@@ -118,17 +120,22 @@ class Metrics(Observer):
     def request_began(self) -> None:
         self._values.in_flight.inc()
 
-    def request_ended(self, method: str, route: str, status: int, seconds: float) -> None:
+    def request_ended(
+        self, method: str, route: str, status: int, seconds: float, code: str | None = None
+    ) -> None:
         values = self._values
         values.in_flight.dec()
         hundreds = status // 100
         series = values.requests.get((method, route, hundreds)) or values.request(method, route, hundreds)
         series.observe(seconds)
         if status >= _FIRST_REFUSAL:
-            if status in values.refused:
-                values.refused[status].inc()
+            if refused := values.refused.get(code or "") or values.refused_with.get(status):
+                refused.inc()
         elif status == _NOT_MODIFIED:
             values.not_modified.inc()
+
+    def requests_shed(self, count: int) -> None:
+        self._values.refused[Overloaded.code].inc(count)
 
     def token_known(self, began: float) -> None:
         super().token_known(began)

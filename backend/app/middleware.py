@@ -4,6 +4,8 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -39,8 +41,7 @@ class RequestContext:
     def __init__(self, app: ASGIApp, observer: Observer, *, production: bool) -> None:
         self._app = app
         self._observer = observer
-        headers = _SECURITY_HEADERS | (_STRICT_TRANSPORT_SECURITY if production else {})
-        self._headers = Headers(headers).raw
+        self._headers = security_headers(production=production)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,7 +49,7 @@ class RequestContext:
             return
         started = time.perf_counter()
         self._observer.request_began()
-        request_id = _request_id(scope)
+        own_id = request_id(scope)
         status = _CLIENT_CLOSED_REQUEST
 
         async def send_with_headers(message: Message) -> None:
@@ -58,7 +59,7 @@ class RequestContext:
                 headers = message["headers"]
                 own = {name for name, _ in headers}
                 headers += [header for header in self._headers if header[0] not in own]
-                headers.append((b"x-request-id", request_id.encode()))
+                headers.append((b"x-request-id", own_id.encode()))
             await send(message)
 
         try:
@@ -66,15 +67,15 @@ class RequestContext:
         finally:
             seconds = time.perf_counter() - started
             route = _route(scope)
-            self._observer.request_ended(scope["method"], route, status, seconds)
             state = scope.get("state", {})
+            self._observer.request_ended(scope["method"], route, status, seconds, state.get("code"))
             user = state.get("user")
             log_request(
                 method=scope["method"],
                 route=route,
                 status=status,
                 duration_ms=round(seconds * 1000, 2),
-                request_id=request_id,
+                request_id=own_id,
                 user=user and user_hash(user.id),
                 reason=state.get("reason") or None,
             )
@@ -110,6 +111,11 @@ class LastResort:
                 await error_response(InternalError())(scope, receive, send)
 
 
+def security_headers(*, production: bool) -> list[tuple[bytes, bytes]]:
+    """Return what stands on every answer."""
+    return Headers(_SECURITY_HEADERS | (_STRICT_TRANSPORT_SECURITY if production else {})).raw
+
+
 def _in_one_line(send: Send) -> Send:
     """Tell a setting that the start fails on by its sentence; Starlette tells it by its traceback."""
 
@@ -124,7 +130,7 @@ def _in_one_line(send: Send) -> Send:
     return send_shortened
 
 
-def _request_id(scope: Scope) -> str:
+def request_id(scope: Mapping[str, Any]) -> str:
     """Take over a well-formed id of the caller's; anything else might be an attack on the log."""
     given: list[bytes] = [value for name, value in scope["headers"] if name == b"x-request-id"]
     if len(given) == 1 and _WELL_FORMED_ID.fullmatch(given[0]):

@@ -10,8 +10,13 @@ class Observer:
     def request_began(self) -> None:
         """Hear that a request came; `request_ended` follows."""
 
-    def request_ended(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Hear how a request ended; `route` is the template of its path, or `-`."""
+    def request_ended(
+        self, method: str, route: str, status: int, seconds: float, code: str | None = None
+    ) -> None:
+        """Hear how a request ended; `route` is the template of its path, or `-`, `code` that of a refusal."""
+
+    def requests_shed(self, count: int) -> None:
+        """Hear that so many requests were refused before they began; the others are not told of them."""
 
     def token_known(self, began: float) -> None:
         """Hear that a credential was one that was verified a moment ago."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+
+from app.slots import Slots
 
 Row: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "PoolConnectionProxy[Row]"  # generic for type checkers only
@@ -23,26 +24,31 @@ class Pool:
 
     asyncpg's pool makes a task whenever a connection comes back, up to a fifth of what a request costs
     (docs/decisions/0019). So it is asked only now and then: it opens connections, closes idle ones, and takes
-    back those whose statement failed. In between they go from hand to hand, first come, first served.
+    back those whose statement failed. In between they go from hand to hand, in the order that `slots` has.
     """
 
-    def __init__(self, pool: asyncpg.Pool[Row], size: int) -> None:
+    def __init__(self, pool: asyncpg.Pool[Row], slots: Slots) -> None:
         self._pool = pool
-        self._size = size
-        self._taken = 0  # from asyncpg's pool: in use, or at hand
+        self._slots = slots  # as many as connections: who has one finds one at hand, or may borrow one
         self._at_hand: list[Connection] = []  # the last used last, so that the others grow idle
-        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._returns: set[asyncio.Task[None]] = set()
         self._tidying: asyncio.TimerHandle | None = None
 
-    async def fetch(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> list[Row]:
+    @property
+    def room(self) -> int:
+        """How many more statements can be taken on now, to be run or to wait."""
+        return self._slots.room
+
+    async def fetch(
+        self, connection: Connection, user: str | None, sql: str, arguments: Sequence[Any]
+    ) -> list[Row]:
         """Run one statement, on its own and outside any transaction; the connection goes on to the next."""
         try:
             rows = await connection.fetch(sql, *arguments)
         except BaseException:
-            await self._return(connection)  # it may be broken, or still have a statement to cancel
+            await self._give_up(connection, user)  # it may be broken, or still have a statement to cancel
             raise
-        self._pass_on(connection)
+        self.pass_on(connection, user)
         return rows
 
     async def close(self) -> None:
@@ -50,56 +56,32 @@ class Pool:
         self._tidy()
         await self._pool.close()
 
-    async def take(self) -> Connection:
-        """Wait for a connection; it is for one statement."""
-        while True:
-            if self._at_hand:
+    async def take(self, user: str | None = None, *, patient: bool = True) -> Connection:
+        """Wait for a connection; it is for one statement of this user's. Raises Overloaded, like Slots."""
+        await self._slots.take(user, patient=patient)
+        try:
+            while self._at_hand:
                 connection = self._at_hand.pop()
                 if _is_open(connection):
                     return connection
                 await self._return(connection)
-            elif self._taken < self._size:
-                return await self._borrow()
-            elif passed := await self._wait():
-                return passed
-
-    async def _borrow(self) -> Connection:
-        self._taken += 1
-        try:
             return await self._pool.acquire()
         except BaseException:
-            self._taken -= 1
-            self._wake(None)
+            self._slots.give_back(user)
             raise
 
-    async def _wait(self) -> Connection | None:
-        """Return a connection that was passed on; None when there is room to borrow one."""
-        waiting: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiting)
+    def pass_on(self, connection: Connection, user: str | None) -> None:
+        """Leave a connection to the next; nobody may want it for a while."""
+        self._at_hand.append(connection)
+        if self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_later(_AT_HAND_SECONDS, self._tidy)
+        self._slots.give_back(user)
+
+    async def _give_up(self, connection: Connection, user: str | None) -> None:
         try:
-            return await waiting
-        except asyncio.CancelledError:
-            if waiting.done() and not waiting.cancelled() and not self._wake(found := waiting.result()):
-                self._keep(found)
-            raise
-
-    def _pass_on(self, connection: Connection) -> None:
-        if not self._wake(connection):
-            self._keep(connection)
-
-    def _wake(self, connection: Connection | None) -> bool:
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_result(connection)
-                return True
-        return False
-
-    def _keep(self, connection: Connection | None) -> None:
-        if connection is not None:
-            self._at_hand.append(connection)
-            if self._tidying is None:
-                self._tidying = asyncio.get_running_loop().call_later(_AT_HAND_SECONDS, self._tidy)
+            await self._return(connection)
+        finally:
+            self._slots.give_back(user)
 
     def _tidy(self) -> None:
         """Let asyncpg's pool have what is not in use; it knows how long a connection may be idle."""
@@ -114,11 +96,7 @@ class Pool:
 
     async def _return(self, connection: Connection) -> None:
         """Give a connection back to asyncpg's pool. Bounded: it waits until a statement is cancelled."""
-        try:
-            await self._pool.release(connection, timeout=_RELEASE_SECONDS)
-        finally:
-            self._taken -= 1
-            self._wake(None)
+        await self._pool.release(connection, timeout=_RELEASE_SECONDS)
 
 
 def _is_open(connection: Connection) -> bool:

@@ -8,8 +8,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -126,8 +127,7 @@ def _callable_host(host: str) -> str:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
-    kind = _sharing_config() if settings.workers > 1 else uvicorn.Config
-    config = kind(
+    config = _config(settings)(
         "app.main:app",
         workers=settings.workers,
         log_config=None,
@@ -147,9 +147,13 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         _Server(config).run(sockets=[listener])
 
 
-def _sharing_config() -> type[uvicorn.Config]:
-    if sys.platform == "win32":  # neither uvloop nor sockets that several processes wait on
+def _config(settings: Settings) -> Callable[..., uvicorn.Config]:
+    if sys.platform == "win32":  # neither uvloop and httptools nor sockets that several processes wait on
         return uvicorn.Config
+    if settings.workers == 1:
+        from app.shedding import Protocol  # noqa: PLC0415 - as below
+
+        return partial(uvicorn.Config, http=Protocol)
     from app.balancing import Config  # noqa: PLC0415 - one worker has nobody to share with
 
     return Config

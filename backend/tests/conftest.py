@@ -20,6 +20,14 @@ from app.migrations import migrate
 
 #: A test database has to survive nothing.
 FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+#: For what is not about time, and not about how much is asked for at once.
+PATIENT: dict[str, Any] = {
+    "database_timeout": 30,
+    "database_pool_size": 20,  # of which one user gets half
+    "database_queue": 1000,
+    "database_queue_wait": 600,
+    "request_timeout": 60,
+}
 SECRET = "the-secret-that-front-end-and-api-share"
 
 MakeDatabase = Callable[..., Awaitable[str]]
@@ -81,7 +89,7 @@ async def database_url(make_database: MakeDatabase) -> str:
 @pytest.fixture(scope="session")
 async def settings(database_url: str) -> Settings:
     """Patient with the database: a busy machine is not what these tests are about."""
-    return Settings(database_url=database_url, better_auth_secret=SECRET, database_timeout=30)
+    return Settings(database_url=database_url, better_auth_secret=SECRET, **PATIENT)
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,9 @@ import asyncio
 from typing import Any, NamedTuple
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from app.shedding import Protocol
 
 
 class Answer(NamedTuple):
@@ -20,12 +21,16 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.sent = bytearray()
+        self.closed = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.sent += data
 
     def is_closing(self) -> bool:
-        return False
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class Server:
@@ -35,8 +40,12 @@ class Server:
         config = Config(app, log_config=None, access_log=False, server_header=False, lifespan="off")
         self._state = ServerState()
         self._wire = Wire()
-        self._protocol = HttpToolsProtocol(config, self._state, {})
+        self._protocol = Protocol(config, self._state, {})
         self._protocol.connection_made(self._wire)
+
+    @property
+    def closed(self) -> bool:
+        return self._wire.closed
 
     async def send(self, request: bytes) -> Answer:
         """Have a request answered, log line and all."""

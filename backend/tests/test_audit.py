@@ -20,6 +20,7 @@ SERVERS = 2
 def serving(commands: Commands, folder: Path, database_url: str) -> Iterator[list[int]]:
     """Serve one database by several processes; gives their ports."""
     settings = {"database_url": database_url, "better_auth_secret": SECRET, "database_timeout": 30}
+    settings |= {"database_queue": 1000, "database_queue_wait": 600, "request_timeout": 60}
     with ExitStack() as stack:
         services = [
             stack.enter_context(

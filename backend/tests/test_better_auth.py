@@ -81,7 +81,13 @@ def service(instances: dict[str, dict[str, Any]], auths: dict[str, BetterAuth], 
             "better_auth_database_url": instances[name]["database"],
         }
         app = create_app(
-            Settings(database_url=database_url, database_timeout=30, **settings, **OURS.get(name, {}))
+            Settings(
+                database_url=database_url,
+                database_timeout=30,
+                database_queue_wait=30,
+                **settings,
+                **OURS.get(name, {}),
+            )
         )
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://api.test"

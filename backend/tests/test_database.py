@@ -391,7 +391,9 @@ async def test_a_frozen_database_is_503_in_time_and_nothing_is_lost(postgres, se
             assert health.json()["database"] == "disconnected"
             assert seconds < 1
             answers = await asyncio.gather(*(timed(client.get("/tasks")) for _ in range(8)))
-            assert all(is_unavailable(answer) for answer, _ in answers)
+            # Those for whom no connection is left are told so before the others are given up.
+            assert {answer.status_code for answer, _ in answers} == {503}
+            assert {answer.json()["error"] for answer, _ in answers} == {"SERVICE_UNAVAILABLE", "OVERLOADED"}
             assert max(seconds for _, seconds in answers) < PROMISED
         assert await until_it_works(client) < PROMISED
         assert await works_at_full_size(database, 3)
@@ -467,14 +469,15 @@ async def test_a_lock_that_another_session_holds_is_503_in_time(database_url, co
 
 
 async def test_a_pool_with_every_connection_busy_is_503(database_url, service):
-    async with service(database_url, database_pool_size=2, database_timeout=0.3) as (database, client):
-        pool = await database._pool()  # noqa: SLF001 - nothing of the service holds a connection this long
+    limits = {"database_pool_size": 2, "database_timeout": 0.2}  # shorter than the wait in the queue
+    async with service(database_url, **limits) as (database, client):
+        pool = await database._pools.here()  # noqa: SLF001 - nothing of the service holds a connection this long
         busy = [await pool.take() for _ in range(2)]
         answer, seconds = await timed(client.get("/tasks"))
         assert is_unavailable(answer)
         assert seconds < PROMISED
         for connection in busy:
-            pool._pass_on(connection)  # noqa: SLF001
+            pool.pass_on(connection, None)
         assert (await client.get("/tasks")).status_code == 200
 
 
@@ -650,4 +653,4 @@ async def test_loops_that_ask_at_once_have_a_check_each(slow_url):
 def test_an_idle_connection_is_given_up_before_neon_takes_it_away():
     """It suspends after 300 s without queries, and every connection dies with it."""
     database = Database("postgresql://h/d", Settings())
-    assert 0 < database._arguments["max_inactive_connection_lifetime"] < 300  # noqa: SLF001 - a figure to hold
+    assert 0 < database._pools.arguments["max_inactive_connection_lifetime"] < 300  # noqa: SLF001 - a figure to hold

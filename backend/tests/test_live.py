@@ -5,6 +5,7 @@ import gc
 import inspect
 import json
 import logging
+import math
 import secrets
 import signal
 import threading
@@ -360,7 +361,11 @@ def monotonic() -> Clock:
 
 @pytest.fixture
 def session_service(session_url: str, monotonic: Clock) -> Iterator[str]:
-    app = create_app(Settings(database_url=session_url, better_auth_secret=SECRET, database_timeout=30))
+    app = create_app(
+        Settings(
+            database_url=session_url, better_auth_secret=SECRET, database_timeout=30, database_queue_wait=30
+        )
+    )
     sessions = SessionVerifier(SECRET, Sessions(app.state.database).find)
     app.state.verifier = Verifier(TokenVerifier(SECRET), sessions, time.time, monotonic)
     with served(app) as url:
@@ -407,7 +412,10 @@ async def test_a_session_ends_the_stream_at_its_end(session_service, session_url
 
 
 async def test_a_session_that_got_a_later_end_goes_on(session_url, user_id):
-    clock, database = Clock(time.time()), Database(session_url, Settings(database_timeout=30))
+    clock, database = (
+        Clock(time.time()),
+        Database(session_url, Settings(database_timeout=30, database_queue_wait=30)),
+    )
     verifier = Verifier(TokenVerifier(), SessionVerifier(SECRET, Sessions(database).find), clock)
     credential = await signed_into(session_url, user_id, "1 minute")
     sign_in = SignIn(verifier, credential, await verifier.user(credential), clock)
@@ -537,7 +545,9 @@ async def test_there_is_no_poll_while_nobody_listens(service_app, url, user_id):
 
 
 async def test_all_who_are_connected_are_asked_for_in_one_round_trip(wire):  # noqa: F811 - it is the fixture
-    app = create_app(Settings(database_url=wire[1], better_auth_secret=SECRET, database_timeout=30))
+    app = create_app(
+        Settings(database_url=wire[1], better_auth_secret=SECRET, database_timeout=30, database_queue_wait=30)
+    )
     users = [f"{uuid.uuid4()}" for _ in range(5)]
     for user_id in users:
         await UserTasks(app.state.database, user_id).add(text="x")
@@ -557,7 +567,9 @@ async def test_all_who_are_connected_are_asked_for_in_one_round_trip(wire):  # n
 
 
 async def test_to_open_a_stream_costs_one_round_trip(wire, client_for, user_id):  # noqa: F811
-    app = create_app(Settings(database_url=wire[1], better_auth_secret=SECRET, database_timeout=30))
+    app = create_app(
+        Settings(database_url=wire[1], better_auth_secret=SECRET, database_timeout=30, database_queue_wait=30)
+    )
     app.state.listeners.end()  # so that a client which waits for the whole answer gets one
     async with client_for(user_id, app) as client:
         for cost in (None, 1):
@@ -569,7 +581,9 @@ async def test_to_open_a_stream_costs_one_round_trip(wire, client_for, user_id):
 
 async def test_a_poll_that_fails_is_logged_once_and_goes_on(make_database: MakeDatabase, caplog, user_id):
     own = await make_database()
-    app = create_app(Settings(database_url=own, better_auth_secret=SECRET, database_timeout=30))
+    app = create_app(
+        Settings(database_url=own, better_auth_secret=SECRET, database_timeout=30, database_queue_wait=30)
+    )
     await UserTasks(app.state.database, user_id).add(text="x")
     with app.state.listeners.listen(user_id, signed_in(app, user_id)) as listener:
         listener.start(1, 1)
@@ -635,7 +649,7 @@ async def test_whatever_a_route_gets_of_its_caller_tells_the_listeners(app):
             "type": "http",
             "app": app,
             "headers": [(b"authorization", b"Bearer x")],
-            "state": {"user": User(f"alice-{uuid.uuid4()}")},
+            "state": {"user": User(f"alice-{uuid.uuid4()}"), "until": math.inf},
         }
     )
     found = set()

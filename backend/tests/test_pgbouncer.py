@@ -307,7 +307,9 @@ def test_listeners_of_two_processes_hear_of_each_others_writes(url):
                 assert (await client.post("/tasks", json={"text": "x"}, headers=headers)).status_code == 201
             return [await stream.revision() for stream in streams]
 
-    settings = Settings(database_url=url, better_auth_secret=SECRET, database_timeout=30)
+    settings = Settings(
+        database_url=url, better_auth_secret=SECRET, database_timeout=30, database_queue_wait=30
+    )
     with served(create_app(settings)) as one, served(create_app(settings)) as other:
         assert asyncio.run(hear(one, other)) == [1] * SERVER_CONNECTIONS * 4
 

@@ -74,6 +74,7 @@ async def client(
             better_auth_secret=SECRET,
             better_auth_database_url="same" if same else session_url,
             database_timeout=30,
+            database_queue_wait=30,
         )
     )
     async with client_for(other_app=app) as client:
@@ -87,7 +88,7 @@ def bearer(token: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 async def sessions(session_url: str) -> AsyncIterator[Sessions]:
-    database = Database(session_url, Settings(database_timeout=30))
+    database = Database(session_url, Settings(database_timeout=30, database_queue_wait=30))
     yield Sessions(database)
     await database.close()
 
@@ -316,9 +317,9 @@ async def test_the_connections_to_another_database_are_closed_too(
     )
     async with client_for(other_app=app) as client:
         assert (await client.get("/tasks", headers=bearer(await add_session("ken")))).status_code == 200
-    assert app.state.session_database._pools  # noqa: SLF001
+    assert app.state.session_database._pools._opened  # noqa: SLF001
     await close(app)
-    assert not app.state.session_database._pools  # noqa: SLF001
+    assert not app.state.session_database._pools._opened  # noqa: SLF001
 
 
 def test_the_same_address_means_the_same_connections(database_url):

@@ -15,6 +15,7 @@ from app.api.openapi import operation_id
 from app.errors import (
     BadRequest,
     InternalError,
+    Overloaded,
     PayloadTooLarge,
     PreconditionFailed,
     PreconditionRequired,
@@ -65,7 +66,9 @@ def task_router(tag: str = "Tasks", route_class: type[GuardedRoute] = GuardedRou
         dependencies=[Security(bearer)],
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
-        responses=documented(BadRequest, Unauthorized, PayloadTooLarge, InternalError, Unavailable),
+        responses=documented(
+            BadRequest, Unauthorized, PayloadTooLarge, InternalError, Unavailable, Overloaded
+        ),
     )
 
 

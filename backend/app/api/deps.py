@@ -63,17 +63,17 @@ def owned(kind: type[_Owned]) -> Callable[..., Awaitable[_Owned]]:
     """Make the dependency that gives the caller's own, the only ones a route ever sees."""
 
     async def get_owned(request: Request) -> _Owned:
-        app = request.app.state
-        return kind(app.database, request.state.user.id, app.listeners.tell)
+        app, asked = request.app.state, request.state
+        return kind(app.database, asked.user.id, app.listeners.tell, _until=asked.until)
 
     return get_owned
 
 
 async def get_user_batches(request: Request) -> UserBatches:
     """Return the caller's batches."""
-    app = request.app.state
-    user_id, demands = request.state.user.id, app.settings.require_if_match
-    return UserBatches(app.database, user_id, app.listeners.tell, demands)
+    app, asked = request.app.state, request.state
+    demands = app.settings.require_if_match
+    return UserBatches(app.database, asked.user.id, app.listeners.tell, demands, _until=asked.until)
 
 
 async def get_user_revisions(
@@ -85,7 +85,8 @@ async def get_user_revisions(
     sign_in = SignIn(request.app.state.verifier, credential, user)
     response.headers["Cache-Control"] = "no-store, no-transform"  # compressing proxies hold events back
     with listeners.listen(user.id, sign_in) as listener:
-        revisions = UserRevisions(database, user.id, listeners.tell, listener=listener)
+        until = request.state.until
+        revisions = UserRevisions(database, user.id, listeners.tell, listener=listener, _until=until)
         heard = _REVISION.fullmatch(request.headers.get("last-event-id", ""))
         await revisions.start(int(heard[0]) if heard else None)
         yield revisions

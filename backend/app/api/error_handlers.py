@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
-from app.errors import AppError, MethodNotAllowed, NotFound, ValidationFailed
+from app.errors import AppError, MethodNotAllowed, NotFound, Overloaded, ValidationFailed
 from app.observability import where
 from app.schemas.error import ErrorResponse
 
@@ -65,8 +65,9 @@ def add_error_handlers(app: FastAPI) -> None:
     """Render the family and what FastAPI and Starlette raise themselves."""
 
     async def family(request: Request, error: AppError) -> Response:
-        request.state.reason = error.reason
-        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        request.state.reason, request.state.code = error.reason, error.code
+        # Under overload the lines of the requests say enough, and each more would make it worse.
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Overloaded):
             cause = error.__cause__ or error
             state = getattr(cause, "sqlstate", None) or ""
             hint = error.reason or _HINTS.get(state)
@@ -99,14 +100,17 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def documented(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
-    """Build a route's `responses=` from what it may raise."""
+    """Build a route's `responses=` from what it may raise; of those with one status, the first is shown."""
+    codes: dict[int, list[str]] = {}
+    for error in errors:
+        codes.setdefault(error.status, []).append(error.code)
     return {
         error.status: {
             "model": ErrorResponse,
-            "description": f"{HTTPStatus(error.status).phrase} ({error.code})",
+            "description": f"{HTTPStatus(error.status).phrase} ({' or '.join(codes[error.status])})",
             "content": {"application/json": {"example": _example(error)}},
         }
-        for error in errors
+        for error in reversed(errors)
     }
 
 

@@ -1,5 +1,6 @@
 """What a request passes before its body is looked at: declared size, who calls, size, media type."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from functools import cached_property
 from typing import Any
@@ -46,7 +47,9 @@ class GuardedRoute(APIRoute):
             )
 
         async def guarded(request: Request) -> Response:
-            limit = self.bodies * request.app.state.settings.max_body_bytes
+            settings = request.app.state.settings
+            request.state.until = asyncio.get_running_loop().time() + settings.request_timeout
+            limit = self.bodies * settings.max_body_bytes
             _refuse_declared_size(request.headers, limit)
             token = bearer_token(request.headers.getlist("authorization"))
             request.state.user = await request.app.state.verifier.user(token)

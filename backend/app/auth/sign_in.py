@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from app.auth.claims import User
 from app.auth.verifier import Verifier
-from app.errors import Ending, SignInUnavailable, Unauthorized
+from app.errors import Ending, Overloaded, SignInUnavailable, Unauthorized
 
 
 class SignIn:
@@ -34,7 +34,7 @@ class SignIn:
         """
         try:
             user = await self._verifier.user(self._credential)
-        except SignInUnavailable:
+        except (SignInUnavailable, Overloaded):
             user = self._user
         except Unauthorized:
             return Ending.SIGNED_OUT if self.seconds_left > 0 else Ending.TOKEN_EXPIRED

@@ -1,7 +1,8 @@
 """What belongs to one user, and how it is read and written."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from app.database import Database, Row, Statement
@@ -24,10 +25,12 @@ class Owned:
     _database: Database
     _user_id: str
     _tell: Tell = _nobody
+    #: Till when everything that is asked of the database must be there, by the event loop's clock.
+    _until: float = field(default=math.inf, kw_only=True)
 
     async def _read(self, statement: Statement, **values: Any) -> list[Row]:
         """Run one statement that takes no revision."""
-        return await self._database.fetch(statement, user_id=self._user_id, **values)
+        return await self._fetch(statement, values)
 
     async def _read_one(self, statement: Statement, **values: Any) -> Row | None:
         rows = await self._read(statement, **values)
@@ -35,7 +38,7 @@ class Owned:
 
     async def _write(self, statement: Statement, **values: Any) -> list[Row]:
         """Run one statement that takes a revision, if it gives rows: each has it as `revision`."""
-        rows = await self._database.fetch(statement, user_id=self._user_id, **values)
+        rows = await self._fetch(statement, values)
         if rows:
             self._tell(self._user_id, max(row["revision"] for row in rows))
         return rows
@@ -43,3 +46,7 @@ class Owned:
     async def _write_one(self, statement: Statement, **values: Any) -> Row | None:
         rows = await self._write(statement, **values)
         return rows[0] if rows else None
+
+    async def _fetch(self, statement: Statement, values: dict[str, Any]) -> list[Row]:
+        user = self._user_id
+        return await self._database.fetch_for(user, self._until, statement, user_id=user, **values)

@@ -1,5 +1,6 @@
 """Better Auth's sessions: the only SQL on its `session` table, which it makes and we only read."""
 
+import math
 from datetime import UTC, datetime
 
 import asyncpg
@@ -7,7 +8,7 @@ from sqlalchemy import Text, bindparam, cast, column, select, table
 
 from app.auth import Session
 from app.database import Database, Statement
-from app.errors import SignInUnavailable, Unavailable
+from app.errors import Overloaded, SignInUnavailable, Unavailable
 
 _UNREADABLE = "BETTER_AUTH_DATABASE_URL: can't read token, userId and expiresAt of the table session"
 
@@ -28,14 +29,17 @@ class Sessions:
         self._database = database
 
     async def find(self, token: str) -> Session | None:
-        """Return the session with this raw token, over or not; raises SignInUnavailable."""
+        """Return the session with this raw token, over or not; raises SignInUnavailable and Overloaded."""
         try:
-            row = await self._database.fetch_one(_find, token=token)
+            rows = await self._database.fetch_for(None, math.inf, _find, token=token)
+        except Overloaded:
+            raise
         except (Unavailable, asyncpg.PostgresError, ArithmeticError, ValueError) as error:
             # The table is not ours: it may be like anything, and hold times that Python has no number for.
             raise SignInUnavailable(_UNREADABLE) from error.__cause__ or error
-        if row is None:
+        if not rows:
             return None
+        row = rows[0]
         if not isinstance(row["expires_at"], datetime):
             raise SignInUnavailable(f"{_UNREADABLE}: expiresAt is no time")
         return Session(row["user_id"], _in_utc(row["expires_at"]).timestamp())

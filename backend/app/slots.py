@@ -1,0 +1,120 @@
+"""Who may use the database now: as many as it has connections, and a short queue that is fair."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from app.errors import Overloaded
+
+#: How much of the pace is what was seen last.
+_NEWEST = 1 / 16
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    user: str | None
+    called: asyncio.Future[None]
+
+
+class Slots:
+    """Slots that are taken for one statement each, by the name of a user or by None, who is nobody's.
+
+    Nobody takes more than he leaves to others: a user gets a slot while he has fewer than are free, and a
+    place in the queue while he has fewer there than are free. So one user gets half of either, at most, two
+    get a third each, and whoever has none finds some. Whoever has the fewest slots is called first, among
+    equals the one who came first.
+
+    The queue has as many places as are called within `patience` seconds at the present pace, at least one for
+    each slot and at most `places`: who would wait in vain is told at once.
+    """
+
+    def __init__(self, size: int, places: int, patience: float) -> None:
+        self._size = self._free = size
+        self._most = places
+        self._patience = patience
+        self._pace = 0.0  # seconds between two calls, while somebody waits
+        self._called_at = 0.0
+        self._held = Counter[str]()
+        self._waiting: list[_Waiting] = []
+
+    @property
+    def room(self) -> int:
+        """How many more can be taken on now, to be served or to wait."""
+        return max(0, self._free + self._places_left)
+
+    async def take(self, user: str | None, *, patient: bool = False) -> None:
+        """Take a slot; raises Overloaded when too many wait already, or none comes free in time.
+
+        Who is `patient` may always wait, and as long as it takes.
+        """
+        if self._may_have_one(user):
+            self._hold(user)
+            return
+        if not patient and self._in_queue(user) >= self._places_left:
+            raise Overloaded("too many wait for the database")
+        await self._wait(_Waiting(user, asyncio.get_running_loop().create_future()), patient=patient)
+
+    def give_back(self, user: str | None) -> None:
+        """Leave the slot to the next."""
+        self._free += 1
+        if user is not None:
+            self._held[user] -= 1
+            if not self._held[user]:
+                del self._held[user]
+        if self._waiting:
+            self._call_next()
+
+    async def _wait(self, waiting: _Waiting, *, patient: bool) -> None:
+        if not self._waiting:
+            self._called_at = time.monotonic()
+        self._waiting.append(waiting)
+        timer = None if patient else waiting.called.get_loop().call_later(self._patience, _give_up, waiting)
+        try:
+            await waiting.called
+        except BaseException:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            else:  # called in the very moment that it left
+                self.give_back(waiting.user)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _call_next(self) -> None:
+        """Call those who may go on now: mostly one, as one slot came free."""
+        while staying := [waiting for waiting in self._waiting if not waiting.called.done()]:
+            first = min(staying, key=lambda waiting: self._held_by(waiting.user))
+            if not self._may_have_one(first.user):
+                return
+            self._waiting.remove(first)
+            self._hold(first.user)
+            first.called.set_result(None)
+            now = time.monotonic()
+            self._pace += (now - self._called_at - self._pace) * _NEWEST
+            self._called_at = now
+
+    def _hold(self, user: str | None) -> None:
+        self._free -= 1
+        if user is not None:
+            self._held[user] += 1
+
+    def _held_by(self, user: str | None) -> int:
+        return 0 if user is None else self._held.get(user, 0)
+
+    def _may_have_one(self, user: str | None) -> bool:
+        return self._held_by(user) < self._free
+
+    def _in_queue(self, user: str | None) -> int:
+        return 0 if user is None else sum(waiting.user == user for waiting in self._waiting)
+
+    @property
+    def _places_left(self) -> int:
+        in_time = self._patience / self._pace if self._pace else self._most
+        return min(self._most, max(self._size, int(in_time))) - len(self._waiting)
+
+
+def _give_up(waiting: _Waiting) -> None:
+    if not waiting.called.done():
+        waiting.called.set_exception(Overloaded("no connection came free in time"))
