@@ -1,7 +1,11 @@
 """The settings about limits: how much the service takes on at once, and how long anything may take."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings
+
+from app.config_values import rate, redis_url
 
 
 class LimitSettings(BaseSettings):
@@ -26,4 +30,26 @@ class LimitSettings(BaseSettings):
         default=20,
         ge=1,
         description="Event streams that a user may have open, at most, per worker process; then 429.",
+    )
+    rate_limit: Annotated[str, AfterValidator(rate)] = Field(
+        default="300/minute",
+        description="Requests of a user, by second, minute or hour, or `off`; then 429.",
+    )
+    rate_limit_address: Annotated[str, AfterValidator(rate)] = Field(
+        default="300/minute",
+        description="Refused credentials of an address, likewise.",
+    )
+    rate_limit_burst: int = Field(
+        default=100, ge=10, le=100_000, description="How many of either may come at once."
+    )
+    rate_limit_redis_url: Annotated[str, AfterValidator(redis_url)] = Field(
+        default="",
+        repr=False,
+        description="Redis or Valkey: all processes count together; without it each counts for itself.",
+    )
+    trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="Proxies in front, each adding to X-Forwarded-For; 0 believes the connection alone.",
     )

@@ -9,6 +9,7 @@ _SECRET_BYTES = 32
 
 _PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65_535
+_MOST_A_SECOND = 10_000
 _HOST = r"([a-z0-9._-]+|\[[0-9a-f:.]+\])"
 
 
@@ -113,3 +114,22 @@ def lower(value: object) -> object:
 def separated(text: str) -> list[str]:
     """Return the items of a list that is written with commas."""
     return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def rate(text: str) -> str:
+    """Return a rate as `300/minute`, or `off`; refuse what is neither (ValueError)."""
+    plain = text.strip().lower()
+    found = re.fullmatch(r"([1-9][0-9]{0,6})/(second|minute|hour)", plain)
+    if plain != "off" and (found is None or (found[2] == "second" and int(found[1]) > _MOST_A_SECOND)):
+        raise ValueError("must be like 300/minute (or /second, /hour; at most 10000/second), or off")
+    return plain
+
+
+def redis_url(text: str) -> str:
+    """Return the address of a Redis or Valkey server; they speak the same protocol (ValueError)."""
+    plain = re.sub(r"^valkey(s?)://", r"redis\1://", text.strip())
+    if plain and not re.fullmatch(
+        r"rediss?://([^@/\s]*@)?[^@/\s?#]+(/[0-9]*)?(\?[^\s#]*)?|unix://\S+", plain
+    ):
+        raise ValueError("must be like redis://user:password@host:6379/0, or rediss:// with TLS")
+    return plain

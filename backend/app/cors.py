@@ -18,8 +18,8 @@ _ALLOWED_HEADERS = [
     *("Last-Event-ID", "Prefer", "X-Request-ID"),
 ]
 _EXPOSED_HEADERS = [
-    *("Allow", "ETag", "Idempotent-Replayed", "Link", "Preference-Applied", "Retry-After"),
-    *("WWW-Authenticate", "X-Request-ID", "X-Revision"),
+    *("Allow", "ETag", "Idempotent-Replayed", "Link", "Preference-Applied"),
+    *("RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Request-ID", "X-Revision"),
 ]
 
 

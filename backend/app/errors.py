@@ -117,8 +117,8 @@ class RateLimited(AppError):
     status, code = 429, "RATE_LIMITED"
     message = "This is too much at once; try again after the seconds that Retry-After names."
 
-    def __init__(self, message: str | None = None, *, retry_after: int = 1) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after)})
+    def __init__(self, message: str | None = None, *, retry_after: int = 1, reason: str = "") -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after)}, reason=reason)
 
 
 class InternalError(AppError):

@@ -19,6 +19,7 @@ from app.cors import Cors
 from app.database import Database
 from app.errors import ConfigurationError
 from app.exposition import begin
+from app.limiting import RateLimits
 from app.metrics import Metrics
 from app.middleware import LastResort, RequestContext
 from app.migrations import migrate
@@ -73,6 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.listeners = Listeners(app.state.database, settings.live_connections_per_user, observer)
     app.state.jwks = Jwks(settings.jwks_url) if settings.jwks_url else None
     app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database, observer)
+    app.state.rate_limits = RateLimits.of(settings, observer)
     add_error_handlers(app)
     describe_events(app)
     return app
@@ -127,6 +129,8 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
             await asyncio.to_thread(migrate, url)
         if app.state.jwks is not None:
             app.state.jwks.refresh()  # behind: the start waits for no other server
+        connecting = asyncio.create_task(app.state.rate_limits.open())  # the same
+        stack.callback(connecting.cancel)
         app.state.listeners.begin()
         stack.enter_context(before_signals(app.state.listeners.end))
         async with purged_daily(
@@ -143,6 +147,7 @@ async def close(app: FastAPI) -> None:
     if app.state.session_database is not None:
         await app.state.session_database.close()
     await app.state.database.close()
+    await app.state.rate_limits.close()
 
 
 def __getattr__(name: str) -> FastAPI:

@@ -88,6 +88,13 @@ class _Values:
             "tasks_database_errors", "Statements that failed.", ("class",), registry=registry
         )
         self.not_modified = Counter("tasks_not_modified", "Answers 304.", registry=registry)
+        limited = Counter(
+            "tasks_rate_limited", "Requests beyond a rate limit.", ("policy",), registry=registry
+        )
+        self.limited = {policy: limited.labels(policy) for policy in ("user", "address")}
+        self.limits_alone = Counter(
+            "tasks_rate_limit_store_failures", "Requests counted without Redis.", registry=registry
+        )
         self.streams = _gauge("tasks_event_streams", "Open streams of events.", registry)
 
     def request(self, method: str, route: str, hundreds: int) -> Histogram:
@@ -148,6 +155,12 @@ class Metrics(Observer):
 
     def statement_failed(self, kind: str) -> None:
         self._values.errors.labels(kind if kind in _ERRORS else _INTERNAL_ERROR).inc()
+
+    def rate_limited(self, policy: str) -> None:
+        self._values.limited[policy].inc()
+
+    def limits_alone(self) -> None:
+        self._values.limits_alone.inc()
 
     def stream_opened(self) -> None:
         self._values.streams.inc()

@@ -59,6 +59,8 @@ class RequestContext:
                 own = {name for name, _ in headers}
                 headers += [header for header in self._headers if header[0] not in own]
                 headers.append((b"x-request-id", request_id.encode()))
+                if standing := scope.get("state", {}).get("rate_limit"):
+                    headers += standing.headers()
             await send(message)
 
         try:

@@ -25,6 +25,12 @@ class Observer:
     def statement_failed(self, kind: str) -> None:
         """Hear why one failed: the class of its SQLSTATE, `connection` or `timeout`."""
 
+    def rate_limited(self, policy: str) -> None:
+        """Hear that a request was too much, by which policy: `user` or `address`."""
+
+    def limits_alone(self) -> None:
+        """Hear that the rate limits' Redis gave no answer to a request, and this process counted it alone."""
+
     def stream_opened(self) -> None:
         """Hear that a stream of events begins; `stream_closed` follows."""
 

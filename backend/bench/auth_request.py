@@ -97,6 +97,7 @@ def _settings(database_url: str, jwks_url: str) -> Settings:
         better_auth_audience=ISSUER,
         better_auth_secret=SECRET,
         better_auth_database_url="",
+        rate_limit="off",
     )
 
 

@@ -125,6 +125,7 @@ async def _server(url: str, folder: str) -> AsyncIterator[tuple[_Process, int]]:
         port = probe.getsockname()[1]
     own = {"DATABASE_URL": url, "BETTER_AUTH_SECRET": SECRET, "PORT": str(port), "DATA_DIR": folder}
     own |= {"WORKERS": "1", "ENVIRONMENT": "production", "LOG_LEVEL": "warning"}
+    own |= {"RATE_LIMIT": "off", "RATE_LIMIT_ADDRESS": "off"}
     server = subprocess.Popen(  # noqa: ASYNC220, S603 - it returns at once; the project's own command
         [Path(sys.executable).with_name("tasks-api"), "serve"],
         cwd=BACKEND,

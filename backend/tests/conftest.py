@@ -17,6 +17,7 @@ from app.config import Settings
 from app.embedded import embedded_postgres
 from app.main import close, create_app
 from app.migrations import migrate
+from tests.servers import UNLIMITED
 
 #: A test database has to survive nothing.
 FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -80,8 +81,8 @@ async def database_url(make_database: MakeDatabase) -> str:
 
 @pytest.fixture(scope="session")
 async def settings(database_url: str) -> Settings:
-    """Patient with the database: a busy machine is not what these tests are about."""
-    return Settings(database_url=database_url, better_auth_secret=SECRET, database_timeout=30)
+    """Patient with the database, and with whoever asks a lot: that is not what these tests are about."""
+    return Settings(database_url=database_url, better_auth_secret=SECRET, database_timeout=30, **UNLIMITED)
 
 
 @pytest.fixture(scope="session")

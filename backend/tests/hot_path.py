@@ -74,6 +74,7 @@ async def count(database_url: str) -> dict[str, dict[str, Any]]:
         better_auth_secret=SECRET,
         database_timeout=30,
         log_format="json",
+        rate_limit_burst=100_000,  # limited as anybody is, but never refused
     )
     configure_logging(settings)
     await fill(database_url)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx2 as httpx
 
@@ -18,6 +18,9 @@ import app
 
 BACKEND = Path(app.__file__).parents[1]
 BIN = Path(sys.executable).parent
+
+#: Tests ask more than anybody may; those about rate limits set them.
+UNLIMITED: dict[str, Any] = {"rate_limit": "off", "rate_limit_address": "off"}
 
 #: Everything ends in under five seconds; even a busy machine needs less than two.
 END_SECONDS = 5
@@ -121,7 +124,7 @@ class Commands:
         self._covered = covered
 
     def environment(self, **settings: object) -> dict[str, str]:
-        named = {name.upper(): str(value) for name, value in settings.items()}
+        named = {name.upper(): str(value) for name, value in (UNLIMITED | settings).items()}
         inherited = dict(os.environ) if self._covered else uncovered()
         return inherited | {"PYTHONPATH": str(self._checkout)} | named
 

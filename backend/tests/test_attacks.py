@@ -24,6 +24,7 @@ from app.errors import Unauthorized
 from app.main import close, create_app
 from tests.conftest import SECRET
 from tests.key_server import KeyServer, answering, key_server
+from tests.servers import UNLIMITED
 from tests.signing import ISSUER, NOW, Clock, KeyPair, claims, encoded, key_set
 from tests.test_auth import EXPIRED, INVALID, MALFORMED, NONE
 from tests.test_auth import token as hs256
@@ -312,6 +313,7 @@ async def client(server: KeyServer) -> AsyncIterator[httpx.AsyncClient]:
         better_auth_secret=SECRET,
         better_auth_database_url="same",
         database_url=NOWHERE,
+        **UNLIMITED,
     )
     app = create_app(settings)
     app.state.verifier._clock = Clock()  # noqa: SLF001 - all the rest is as create_app wires it

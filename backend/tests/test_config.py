@@ -63,6 +63,27 @@ def test_an_empty_variable_is_an_absent_one(environment):
     assert load_settings().port == 8000
 
 
+@pytest.mark.parametrize("rate", ["300/minute", "OFF", " 10000/second ", "1/Hour"])
+def test_a_rate_may_be_in_capitals(environment, rate):
+    environment({"RATE_LIMIT": rate, "BETTER_AUTH_SECRET": SECRET})
+    assert load_settings().rate_limit == rate.strip().lower()
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("redis://cache:6379/0", "redis://cache:6379/0"),
+        ("rediss://user:pass@cache:6380", "rediss://user:pass@cache:6380"),
+        ("valkey://cache", "redis://cache"),
+        ("valkeys://:pass@cache/1", "rediss://:pass@cache/1"),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+    ],
+)
+def test_valkey_is_spoken_to_as_redis(environment, given, used):
+    environment({"RATE_LIMIT_REDIS_URL": given, "BETTER_AUTH_SECRET": SECRET})
+    assert load_settings().rate_limit_redis_url == used
+
+
 def test_unknown_variables_are_none_of_our_business(environment):
     environment({"PORTAL": "x", "BETTER_AUTH_SECRET": SECRET})
     load_settings()
@@ -93,6 +114,16 @@ BAD = [
     ({"CORS_ORIGINS": "https://user@app.example.com"}, "CORS_ORIGINS"),
     ({"CORS_ORIGINS": "http://localhost:abc"}, "CORS_ORIGINS"),
     ({"CORS_ORIGINS": "https://a b"}, "CORS_ORIGINS"),
+    ({"RATE_LIMIT": "300"}, "RATE_LIMIT"),
+    ({"RATE_LIMIT": "0/minute"}, "RATE_LIMIT"),
+    ({"RATE_LIMIT": "300/day"}, "RATE_LIMIT"),
+    ({"RATE_LIMIT": "10001/second"}, "RATE_LIMIT"),
+    ({"RATE_LIMIT_ADDRESS": "-5/minute"}, "RATE_LIMIT_ADDRESS"),
+    ({"RATE_LIMIT_BURST": "9"}, "RATE_LIMIT_BURST"),
+    ({"RATE_LIMIT_REDIS_URL": "localhost:6379"}, "RATE_LIMIT_REDIS_URL"),
+    ({"RATE_LIMIT_REDIS_URL": "http://user:canary@host"}, "RATE_LIMIT_REDIS_URL"),
+    ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES"),
+    ({"TRUSTED_PROXIES": "10.0.0.1"}, "TRUSTED_PROXIES"),
     ({"PORT": "abc", "WORKERS": "many"}, "PORT"),
     ({"BETTER_AUTH_URL": "app.example.com"}, "BETTER_AUTH_URL"),
     ({"BETTER_AUTH_URL": "ftp://app.example.com"}, "BETTER_AUTH_URL"),
@@ -220,7 +251,11 @@ def test_development_takes_the_example_and_a_star(environment):
 
 
 def test_secrets_stay_out_of_repr(environment):
-    environment(PRODUCTION | {"BETTER_AUTH_DATABASE_URL": "postgresql://u:password@h/auth"})
+    environment(
+        PRODUCTION
+        | {"BETTER_AUTH_DATABASE_URL": "postgresql://u:password@h/auth"}
+        | {"RATE_LIMIT_REDIS_URL": "redis://:password@h"}
+    )
     shown = repr(load_settings()) + str(load_settings())
     assert SECRET not in shown
     assert "password" not in shown

@@ -18,6 +18,7 @@ from app.errors import (
     PayloadTooLarge,
     PreconditionFailed,
     PreconditionRequired,
+    RateLimited,
     TaskNotFound,
     Unauthorized,
     Unavailable,
@@ -65,7 +66,9 @@ def task_router(tag: str = "Tasks", route_class: type[GuardedRoute] = GuardedRou
         dependencies=[Security(bearer)],
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
-        responses=documented(BadRequest, Unauthorized, PayloadTooLarge, InternalError, Unavailable),
+        responses=documented(
+            BadRequest, Unauthorized, PayloadTooLarge, RateLimited, InternalError, Unavailable
+        ),
     )
 
 

@@ -1,7 +1,8 @@
-"""What a request passes before its body is looked at: declared size, who calls, size, media type."""
+"""What a request passes before its body is looked at: declared size, who calls, rate, size, media type."""
 
 from collections.abc import Callable, Coroutine
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
@@ -11,8 +12,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.calling import Answer, calling
-from app.auth import bearer_token
+from app.api.rate_limits import caller, charge, refund_unchanged
 from app.errors import PayloadTooLarge, UnsupportedMediaType
+from app.limiting import BATCH, REQUEST
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -25,6 +27,7 @@ class GuardedRoute(APIRoute):
     """
 
     bodies = 1  # how many times MAX_BODY_BYTES a body may have
+    price = REQUEST  # what it takes out of the user's bucket
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -48,12 +51,15 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             limit = self.bodies * request.app.state.settings.max_body_bytes
             _refuse_declared_size(request.headers, limit)
-            token = bearer_token(request.headers.getlist("authorization"))
-            request.state.user = await request.app.state.verifier.user(token)
+            request.state.user = user = await caller(request)
+            await charge(request, user, self.price)
             body = await _read(request, limit) if takes_body else b""
             if body:
                 _refuse_other_media(request.headers)
-            return await (call(request, body) if call else fallback(request))
+            response = await (call(request, body) if call else fallback(request))
+            if response.status_code == HTTPStatus.NOT_MODIFIED:
+                refund_unchanged(request, user)
+            return response
 
         return guarded
 
@@ -62,6 +68,7 @@ class LargeBodyRoute(GuardedRoute):
     """For a body that holds what many others would: a hundred tasks of 500 characters are 600 KB, escaped."""
 
     bodies = 10
+    price = BATCH
 
 
 def _plain(handler: Handler) -> ASGIApp:

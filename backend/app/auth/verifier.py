@@ -60,6 +60,14 @@ class Verifier:
         self._remember(digest, verified, self._monotonic() + verified.until - now)
         return verified.user
 
+    def remembers(self, credential: str) -> bool:
+        """Whether a credential was verified a moment ago; raises Unauthorized if it can't be one."""
+        if "%" in credential:
+            credential = decoded(credential)
+        digest = hashlib.sha256(credential.encode()).digest()
+        known = self._remembered.get(digest)
+        return known is not None and known[0].good_at(self._clock()) and self._monotonic() < known[1]
+
     async def _verify(self, credential: str, now: float) -> Verified:
         match credential.count("."):
             case 2:

@@ -6,8 +6,6 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.api.answers import Responses, task_router
 from app.api.deps import UserRevisionsDep
-from app.api.error_handlers import documented
-from app.errors import RateLimited
 from app.schemas.event import EndEvent, RevisionEvent
 
 _STREAM = """
@@ -45,7 +43,7 @@ router = task_router("Sync")
     "/events",
     summary="Hear of changes as they happen",
     response_class=_EventStream,
-    responses=_EVENTS | documented(RateLimited),
+    responses=_EVENTS,
     openapi_extra={"parameters": [_LAST_EVENT_ID]},
 )
 async def stream_events(revisions: UserRevisionsDep) -> AsyncIterator[ServerSentEvent]:
