@@ -252,7 +252,7 @@ _ANSWERED_BEFORE_THE_COMMIT = [
     Edit(
         "pool.py",
         """
-        self._pass_on(connection)
+        self.pass_on(connection, user)
         return rows
 """,
         """
@@ -260,7 +260,7 @@ _ANSWERED_BEFORE_THE_COMMIT = [
             try:
                 await connection.execute("COMMIT")
             finally:
-                self._pass_on(connection)
+                self.pass_on(connection, user)
 
         committing = asyncio.create_task(commit())
         self._returns.add(committing)
@@ -273,16 +273,16 @@ _ANSWERED_BEFORE_THE_COMMIT = [
 _SENT_AGAIN = Edit(
     "queries/owned.py",
     """
-        rows = await self._database.fetch(statement, user_id=self._user_id, **values)
+        rows = await self._fetch(statement, values)
         if rows:
 """,
     """
         from app.errors import AppError
 
         try:
-            rows = await self._database.fetch(statement, user_id=self._user_id, **values)
+            rows = await self._fetch(statement, values)
         except AppError:
-            rows = await self._database.fetch(statement, user_id=self._user_id, **values)
+            rows = await self._fetch(statement, values)
         if rows:
 """,
 )

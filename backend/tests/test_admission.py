@@ -13,6 +13,7 @@ from app.config import Settings
 from app.main import close, create_app
 from tests.conftest import SECRET
 from tests.memory_wire import Answer, Server
+from tests.servers import UNLIMITED
 
 ORIGIN = "https://app.example.com"
 
@@ -29,6 +30,7 @@ async def narrow(database_url: str) -> AsyncIterator[FastAPI]:
             database_queue=38,
             database_queue_wait=30,
             database_timeout=30,
+            **UNLIMITED,
         )
     )
     yield narrow

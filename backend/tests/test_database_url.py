@@ -24,6 +24,9 @@ NEON = (
     "postgresql://neondb_owner:npg_AbC123@ep-cool-darkness-a1b2c3d4-pooler.us-east-2.aws.neon.tech/neondb"
     "?sslmode=require&channel_binding=require"
 )
+#: A server that is starting up is asked once more.
+TRIES = 2
+
 CANARY = "hunter2"
 
 
@@ -362,7 +365,7 @@ async def test_a_server_without_tls_is_told_nothing():
         await ask(listener, "sslmode=require")
         assert listener.startups == []
         await ask(listener, "sslmode=prefer")
-        assert len(listener.startups) == 1
+        assert len(listener.startups) == TRIES
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_told_nothing():
@@ -380,10 +383,10 @@ async def test_a_certificate_for_another_name_is_told_nothing(certificate):
 async def test_a_certificate_of_a_known_authority_for_this_name_is_trusted(certificate):
     async with listening(tls=True) as listener:
         await ask(listener, f"sslmode=require&sslrootcert={certificate}")
-        assert len(listener.startups) == 1
+        assert len(listener.startups) == TRIES
 
 
 async def test_direct_tls_names_the_protocol_in_its_handshake(certificate):
     async with listening(tls=True, direct=True) as listener:
         await ask(listener, f"sslmode=require&sslrootcert={certificate}&sslnegotiation=direct")
-        assert listener.protocols == ["postgresql"]
+        assert listener.protocols == ["postgresql"] * TRIES

@@ -24,7 +24,7 @@ from app.observability import ConsoleFormatter, configure_logging
 from tests.canaries import EXPLOSIVE, MARK, OPERATIONS, SESSION, Planted, canaries, cheap, planted, user
 from tests.conftest import SECRET, ClientFor, MakeDatabase, administer
 from tests.live import listening
-from tests.servers import Commands
+from tests.servers import UNLIMITED, Commands
 from tests.signing import KeyPair
 from tests.test_sessions import TABLE, signed
 
@@ -73,6 +73,7 @@ async def watched(watched_url: str) -> AsyncIterator[FastAPI]:
             database_timeout=30,
             health_timeout=10,
             log_level="debug",
+            **UNLIMITED,
         )
     )
 
@@ -193,7 +194,10 @@ async def test_every_operation_there_is_was_planted_in(app):
         for path, operations in app.openapi()["paths"].items()
         for method in operations
     }
-    assert served - known == {("GET", "/tasks/events")}  # has no end; it is planted in below
+    assert served - known == {
+        ("GET", "/tasks/events"),  # has no end; it is planted in below
+        ("GET", "/health/ready"),  # takes nothing, like /health/live
+    }
 
 
 #: So many requests, each with a canary and a line of its own, are sent below.
