@@ -50,6 +50,7 @@ async def hold(commands: Commands, folder: Path, make_database: MakeDatabase, sc
     return report
 
 
+@pytest.mark.slow
 async def test_a_short_history_adds_up(checked_out, tmp_path, make_database):
     await hold(checked_out, tmp_path, make_database, Scale(seconds=5, writes=1500, users=6))
 
