@@ -22,6 +22,8 @@ from app.errors import ConfigurationError
 from tests.conftest import FAST, administer
 from tests.servers import BACKEND, END_SECONDS, processes_of, uncovered, wait_for
 
+pytestmark = pytest.mark.slow  # starts and ends of servers
+
 NOBODY = 65_534
 ROOT = os.geteuid() == 0
 #: Whom an ordinary user's process runs as: somebody else when the tests are root's, else the same.

@@ -225,6 +225,7 @@ async def test_what_is_wrong_with_a_migration_is_not_called_unavailable(make_dat
     assert await tables(url) == ["tasks"], "a migration that fails leaves nothing behind"
 
 
+@pytest.mark.slow
 async def test_a_migration_does_not_queue_behind_a_lock_for_ever(make_database):
     """Every request would queue behind it."""
     url = await make_database()

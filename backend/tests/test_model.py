@@ -593,6 +593,7 @@ def run(settings: Settings, database_url: str, *, examples: int, steps: int) -> 
             runner.run(client.aclose())
 
 
+@pytest.mark.slow
 @pytest.mark.no_cover  # thousands of requests; what they run, others cover
 def test_the_lists_stay_what_the_model_says(settings: Settings, database_url: str):
     run(settings, database_url, examples=40, steps=50)

@@ -11,6 +11,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from app.config import BACKEND
 from tests.conftest import SECRET, administer
 
@@ -64,6 +66,7 @@ async def test_a_task_goes_all_the_way(client, number):
 """
 
 
+@pytest.mark.slow
 async def test_a_suite_from_outside_passes_and_leaves_no_connection(tmp_path: Path, make_database):
     url = await make_database()
     suite = tmp_path / "test_from_outside.py"
