@@ -1,12 +1,15 @@
 """The task endpoints: what they store, return and refuse."""
 
+import itertools
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2 as httpx
+import jsonschema_rs
 import pytest
 
+from app.schemas.task import TaskCreate
 from tests.conftest import administer
 
 NEVER = uuid.UUID(int=0)
@@ -287,3 +290,11 @@ async def test_only_the_canonical_path_answers_and_nothing_redirects(alice, path
     for method in ("GET", "POST"):
         answer = await alice.request(method, path, json={"text": "x"})
         assert (answer.status_code, answer.json()["error"]) == (404, "NOT_FOUND")
+
+
+def test_the_document_means_by_white_space_what_the_service_does():
+    """A text that fits the documented pattern is accepted, whatever language checks it (here not Python)."""
+    pattern = TaskCreate.model_json_schema()["properties"]["text"]["pattern"]
+    fits = jsonschema_rs.validator_for({"pattern": pattern}).is_valid
+    for code in itertools.chain(range(0xD800), range(0xE000, 0x10000)):
+        assert fits(chr(code)) is (code != 0 and bool(chr(code).strip())), hex(code)

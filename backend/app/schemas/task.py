@@ -14,6 +14,10 @@ from pydantic_core import PydanticCustomError
 _SHOWN = 9
 
 
+#: What str.strip takes away, for a regular expression. Its \s is not the same in each language.
+_WHITE_SPACE = r"\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+
+
 def _storable(text: str) -> str:
     if not text.strip():
         raise PydanticCustomError("blank", "must hold more than white space")
@@ -29,7 +33,7 @@ TaskText = Annotated[
         min_length=1,
         max_length=500,
         description="What is to be done. Kept exactly as sent.",
-        json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"},
+        json_schema_extra={"pattern": rf"^[^\x00]*[^\x00{_WHITE_SPACE}][^\x00]*$"},
     ),
     AfterValidator(_storable),
 ]
