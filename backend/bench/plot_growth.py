@@ -1,18 +1,13 @@
 """The plot of growth: what a request costs in a growing table, and what a list costs as it gets longer."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.growth_points import Points, points
 from bench.plot_style import GRID, INK, OURS, PALE, STYLE, WRITES, bare, title
-
-_OF_TABLE = re.compile(r"(list of 20|get one), ([\d,]+) tasks")
-_OF_LIST = re.compile(r"list of ([\d,]+)")
-
-Points = dict[int, float]
 
 
 def growth(report: Mapping[str, Any]) -> Figure:
@@ -33,22 +28,6 @@ def growth(report: Mapping[str, Any]) -> Figure:
     title(figure, "As it grows", "µs of CPU for a request, app and PostgreSQL; medians")
     figure.subplots_adjust(top=0.78, wspace=0.2)
     return figure
-
-
-def points(figures: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Points], Points]:
-    """Pick from a report's figures, by kind of work, the cost at each size; and that of a list by length."""
-    table: dict[str, Points] = {}
-    one: Points = {}
-    for figure in figures:
-        if found := _OF_TABLE.fullmatch(figure["name"]):
-            table.setdefault(found[1], {})[_number(found[2])] = figure["measured"]
-        elif (found := _OF_LIST.fullmatch(figure["name"])) and figure["unit"] == "µs cpu":
-            one[_number(found[1])] = figure["measured"]
-    return table, one
-
-
-def _number(text: str) -> int:
-    return int(text.replace(",", ""))
 
 
 def _curve(panel: Axes, found: Points, colour: str, label: str) -> None:

@@ -17,9 +17,9 @@ from bench.cpu import cpu_seconds
 from bench.data import SMALL
 from bench.figures import Figure, table
 from bench.floor import Expression, Floor, literal, parse, script
+from bench.growth_points import points
 from bench.load import LoadError, Run
 from bench.matrix import Cell, Cost, Target, is_asked, rotated, visits
-from bench.plot_growth import points
 from bench.ratios import figures, ratios
 from bench.readme import README, shown, written
 from bench.session import Measured
