@@ -183,7 +183,7 @@ def test_what_is_asked_for_is_what_the_service_shows(watched):
         assert wanted <= labels[name] | OWN_LABELS, name
     drawn = {name for expression in shown for name, _ in selected(expression)}
     own = [family for family in families if family.name.startswith("tasks_")]
-    assert len(own) == 10
+    assert len(own) == 15
     for family in own:
         assert drawn & {sample.name for sample in family.samples}, family.name
 

@@ -43,13 +43,13 @@ _AS_IN_PRODUCTION = {"ENVIRONMENT": "production", "METRICS_TOKEN": "a-token-for-
 #: A few users ask for everything here, thousands of times a second: no limit would let them.
 #: What limiting costs is a figure of its own (bench.limits).
 _UNLIMITED = {"RATE_LIMIT": "off", "RATE_LIMIT_ADDRESS": "off"}
-_NODE = {"NODE_ENV": "production"}
 
 #: The generator waits for answers, and none of the others refuses any: ours shall not, however full it is.
-_UNLIMITED = {"DATABASE_QUEUE": "1000", "DATABASE_QUEUE_WAIT": "30"}
+_PATIENT = {"DATABASE_QUEUE": "1000", "DATABASE_QUEUE_WAIT": "30"}
+_NODE = {"NODE_ENV": "production"}
 
 _ALL = [
-    Subject("ours", "Tasks API", _serve, _AS_IN_PRODUCTION | _UNLIMITED, load_ours),
+    Subject("ours", "Tasks API", _serve, _AS_IN_PRODUCTION | _UNLIMITED | _PATIENT, load_ours),
     Subject("textbook", "FastAPI + SQLModel", _uvicorn("textbook")),
     Subject(
         "litestar",
