@@ -1,8 +1,9 @@
 """Who may use the database now: as many as it has connections, and a short queue that is fair."""
 
 import asyncio
+import math
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 from app.errors import Overloaded
@@ -36,7 +37,8 @@ class Slots:
         self._pace = 0.0  # seconds between two calls, while somebody waits
         self._called_at = 0.0
         self._held = Counter[str]()
-        self._waiting: list[_Waiting] = []
+        self._waiting = OrderedDict[_Waiting, None]()  # a set, in the order of coming
+        self._places = Counter[str | None]()
 
     @property
     def room(self) -> int:
@@ -68,13 +70,14 @@ class Slots:
     async def _wait(self, waiting: _Waiting, *, patient: bool) -> None:
         if not self._waiting:
             self._called_at = time.monotonic()
-        self._waiting.append(waiting)
+        self._waiting[waiting] = None
+        self._places[waiting.user] += 1
         timer = None if patient else waiting.called.get_loop().call_later(self._patience, _give_up, waiting)
         try:
             await waiting.called
         except BaseException:
             if waiting in self._waiting:
-                self._waiting.remove(waiting)
+                self._leave_queue(waiting)
             else:  # called in the very moment that it left
                 self.give_back(waiting.user)
             raise
@@ -84,16 +87,32 @@ class Slots:
 
     def _call_next(self) -> None:
         """Call those who may go on now: mostly one, as one slot came free."""
-        while staying := [waiting for waiting in self._waiting if not waiting.called.done()]:
-            first = min(staying, key=lambda waiting: self._held_by(waiting.user))
-            if not self._may_have_one(first.user):
-                return
-            self._waiting.remove(first)
+        while self._free and (first := self._first_waiting()) is not None and self._may_have_one(first.user):
+            self._leave_queue(first)
             self._hold(first.user)
             first.called.set_result(None)
             now = time.monotonic()
             self._pace += (now - self._called_at - self._pace) * _NEWEST
             self._called_at = now
+
+    def _first_waiting(self) -> _Waiting | None:
+        """Return who has the fewest slots, among equals the one who came first."""
+        first, fewest = None, math.inf
+        for waiting in self._waiting:
+            if waiting.called.done():
+                continue  # it is about to leave
+            held = self._held_by(waiting.user)
+            if not held:
+                return waiting
+            if held < fewest:
+                first, fewest = waiting, held
+        return first
+
+    def _leave_queue(self, waiting: _Waiting) -> None:
+        del self._waiting[waiting]
+        self._places[waiting.user] -= 1
+        if not self._places[waiting.user]:
+            del self._places[waiting.user]
 
     def _hold(self, user: str | None) -> None:
         self._free -= 1
@@ -107,7 +126,7 @@ class Slots:
         return self._held_by(user) < self._free
 
     def _in_queue(self, user: str | None) -> int:
-        return 0 if user is None else sum(waiting.user == user for waiting in self._waiting)
+        return 0 if user is None else self._places.get(user, 0)
 
     @property
     def _places_left(self) -> int:
