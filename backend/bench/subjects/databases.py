@@ -1,9 +1,8 @@
 """The databases of the measured systems: one for each, on one server, with the same rows."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,12 +55,12 @@ async def _load_plan(url: str) -> None:
 
 
 async def _load_ours(url: str) -> None:
-    tasks, lists = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
-    for user_id, own in groupby(sorted(rows(), key=attrgetter("user_id")), attrgetter("user_id")):
-        numbered = [(*row, revision) for revision, row in enumerate(own, 1)]
-        tasks += numbered
-        lists.append((user_id, len(numbered)))
-    await _copy(url, "task_lists", ("user_id", "revision"), lists)
+    lists = Counter[str]()
+    tasks = list[tuple[Any, ...]]()
+    for row in rows():
+        lists[row.user_id] += 1
+        tasks.append((*row, lists[row.user_id]))
+    await _copy(url, "task_lists", ("user_id", "revision"), lists.items())
     await _copy(url, "tasks", (*Row._fields, "revision"), tasks)
     await _execute(url, "VACUUM ANALYZE")
 
