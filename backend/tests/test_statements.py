@@ -18,6 +18,7 @@ from sqlalchemy import (
     FromClause,
     Insert,
     Join,
+    ScalarSelect,
     Select,
     SelectBase,
     Update,
@@ -88,10 +89,16 @@ def _is_tied(part: Part, table: FromClause) -> bool:
     if isinstance(part, Insert):
         return _inserts_owner(part)
     return any(
-        isinstance(condition.right, BindParameter) and condition.right.key == "user_id"
+        _is_owner(condition.right)
         for condition in _conjunction(part.whereclause)
         if getattr(condition, "operator", None) is operators.eq and condition.left is table.c.user_id
     )
+
+
+def _is_owner(value: Any) -> bool:
+    if isinstance(value, ScalarSelect):  # hidden from the planner
+        (value,) = value.element.selected_columns
+    return isinstance(value, BindParameter) and value.key == "user_id"
 
 
 def _inserts_owner(part: Insert) -> bool:
@@ -103,7 +110,7 @@ def _inserts_owner(part: Insert) -> bool:
     else:
         values: Any = part._values  # noqa: SLF001 - the same
         value = next(value for name, value in values.items() if getattr(name, "name", name) == "user_id")
-    return isinstance(value, BindParameter) and value.key == "user_id"
+    return _is_owner(value)
 
 
 def _conjunction(clause: ColumnElement | None) -> Iterator[ColumnElement]:
@@ -159,6 +166,9 @@ CASES = {
     "only the id": select(TASKS.c.id).where(TASKS.c.id == bindparam("id")),
     "another parameter": select(TASKS.c.id).where(TASKS.c.user_id == bindparam("other")),
     "below an OR": select(TASKS.c.id).where((TASKS.c.user_id == OWNER) | TASKS.c.completed),
+    "a subquery of another parameter": select(TASKS.c.id).where(
+        TASKS.c.user_id == select(bindparam("other")).scalar_subquery()
+    ),
     "not equal": select(TASKS.c.id).where(TASKS.c.user_id != OWNER),
     "a second table": select(TASKS.c.id, LISTS.c.revision).where(TASKS.c.user_id == OWNER),
     "in a subquery": select(LISTS.c.revision).where(

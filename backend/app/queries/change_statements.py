@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, Integer, bindparam, case, func, or_, select, true
 
 from app.database import Statement
-from app.queries.tables import LISTS, ONE, SHOWN, TASK, USER_ID, ZERO
+from app.queries.tables import LISTS, OF_USER, ONE, SHOWN, TASK, USER_ID, ZERO
 
 _since = bindparam("since", type_=BigInteger)
 _limit = bindparam("limit", type_=Integer)
@@ -19,7 +19,7 @@ _list = select(
 _changed = (
     select(*SHOWN, TASK.deleted_at, func.row_number().over(order_by=TASK.revision).label("place"))
     .where(
-        TASK.user_id == USER_ID,
+        OF_USER,
         TASK.revision > func.coalesce(_since, ZERO),
         or_(_since.is_not(None), TASK.deleted_at.is_(None)),
     )

@@ -44,6 +44,9 @@ ONE: ColumnElement[int] = literal_column("1")
 
 USER_ID = bindparam("user_id", type_=TASK.user_id.type)
 ALIVE = and_(TASK.user_id == USER_ID, TASK.deleted_at.is_(None))
+# For what reads a list: the planner can't see in it whose. Where it can, it finds a typical user cheaper than
+# the average one and plans each such read anew, which takes as long as running it (docs/decisions/0019).
+OF_USER = TASK.user_id == select(USER_ID).scalar_subquery()
 TRASHED = and_(TASK.user_id == USER_ID, TASK.deleted_at.is_not(None))
 
 THIS = TASK.id == bindparam("id")
