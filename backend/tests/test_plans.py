@@ -1,11 +1,14 @@
 """Which plans PostgreSQL keeps: what is asked for all the time is not planned anew each time."""
 
+from typing import Any
+
 import asyncpg
 import pytest
 
 from app.queries.change_statements import CHANGES
 from app.queries.reading_statements import PARTS
 from app.queries.task_statements import LIST
+from app.statement import Statement
 from tests.conftest import MakeDatabase, administer
 
 #: Most users have a few tasks and one has thousands: then the average user, whom a kept plan is made for, has
@@ -17,16 +20,16 @@ FROM (SELECT 'user-' || number AS user_id, CASE number WHEN 0 THEN 3000 ELSE 5 E
       FROM generate_series(0, 300) AS number) AS users, generate_series(1, many) AS number
 """
 KEPT = "SELECT generic_plans FROM pg_prepared_statements WHERE statement = $1"
-ASKED = {
+_PART = dict.fromkeys(["completed", "q", "updated_since", "last_key", "last_id"]) | {
+    "known": [],
+    "wanted": True,
+    "counted": False,
+    "most": 20,
+}
+ASKED: dict[str, tuple[Statement, dict[str, Any]]] = {
     "list": (LIST, {"known": [], "wanted": True}),
     "changes": (CHANGES, {"since": 1, "limit": 500}),
-} | {
-    f"part by {sort}": (
-        part,
-        dict.fromkeys(["completed", "q", "updated_since", "last_key", "last_id"])
-        | {"known": [], "wanted": True, "counted": False, "most": 20},
-    )
-    for sort, part in PARTS.items()
+    **{f"part by {sort}": (part, _PART) for sort, part in PARTS.items()},
 }
 
 

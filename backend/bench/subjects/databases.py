@@ -60,7 +60,7 @@ async def _load_ours(url: str) -> None:
     for row in rows():
         lists[row.user_id] += 1
         tasks.append((*row, lists[row.user_id]))
-    await _copy(url, "task_lists", ("user_id", "revision"), lists.items())
+    await _copy(url, "task_lists", ("user_id", "revision"), [*lists.items()])
     await _copy(url, "tasks", (*Row._fields, "revision"), tasks)
     await _execute(url, "VACUUM ANALYZE")
 
