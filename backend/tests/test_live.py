@@ -43,6 +43,9 @@ from tests.test_openapi import served
 from tests.test_round_trips import wire  # noqa: F401 - a fixture
 from tests.test_sessions import NOWHERE, TABLE, signed
 
+#: Fewer than what a service is made of.
+MANY_OBJECTS = 50_000
+
 
 @pytest.fixture(scope="module")
 def service_app(settings: Settings) -> FastAPI:
@@ -323,9 +326,11 @@ async def test_a_signal_ends_the_streams_before_the_server_hears_of_it(settings,
     handlers = logger.handlers[:]
     before = signal.signal(signal.SIGTERM, lambda *_: handled.set())
     gc.set_threshold(700, 10, 10)  # CPython's own; another lifespan may have been here
+    gc.unfreeze()
     try:
         async with lifespan(app):
             assert gc.get_threshold() > (700, 10, 10)
+            assert gc.get_freeze_count() > MANY_OBJECTS
             with app.state.listeners.listen(user_id, signed_in(app, user_id)) as stream:
                 stream.start(3, None)
                 assert await stream.next() == 3
@@ -336,6 +341,7 @@ async def test_a_signal_ends_the_streams_before_the_server_hears_of_it(settings,
     finally:
         signal.signal(signal.SIGTERM, before)
         gc.set_threshold(*thresholds)
+        gc.unfreeze()
         logger.handlers[:] = handlers
 
 
