@@ -20,8 +20,6 @@ from app.retries import Retries, may_be_done
 from app.slots import Slots
 from app.statement import Statement
 
-__all__ = ["Database", "Row", "Statement"]
-
 Row: TypeAlias = asyncpg.Record
 
 #: Neon suspends after 300 s without queries and takes every connection with it (research: postgres B3).

@@ -13,10 +13,10 @@ from uuid import UUID
 
 import asyncpg
 
-from app.database import Statement
 from app.embedded.cluster import command_line
 from app.queries.create_statements import ADD
 from app.queries.task_statements import GET, LIST
+from app.statement import Statement
 from bench.cpu import cpu_seconds
 from bench.data import LARGE, SMALL, WRITERS, rows_of
 from bench.subjects.processes import tree

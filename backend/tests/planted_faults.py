@@ -88,7 +88,7 @@ class UserTasks(Owned):
 def _keeps() -> object:
     from sqlalchemy import LargeBinary, bindparam, select
     from sqlalchemy.dialects.postgresql import insert
-    from app.database import Statement
+    from app.statement import Statement
     from app.queries.keys import KEYS, as_json
     from app.queries.tables import ALIVE, SHOWN, TASK, THIS, USER_ID
 

@@ -31,13 +31,14 @@ from sqlalchemy import (
 )
 
 from app.config import BACKEND, Settings
-from app.database import Database, Statement
+from app.database import Database
 from app.database_errors import DRIVER_ERRORS
 from app.database_errors import is_unavailable as says_unavailable
 from app.embedded import embedded_postgres
 from app.errors import Unavailable
 from app.main import create_app
 from app.migrations import migrate, newest_revision
+from app.statement import Statement
 from bench.wire import Wire
 from tests.conftest import FAST, SECRET, ClientFor, administer, named
 from tests.test_tasks import make
@@ -300,7 +301,8 @@ LOOPS = """
 import asyncio, sys, uvloop
 from sqlalchemy import Integer, bindparam, select
 from app.config import Settings
-from app.database import Database, Statement
+from app.database import Database
+from app.statement import Statement
 
 echo = Statement(select(bindparam("value", type_=Integer).label("value")))
 database = Database(sys.argv[1], Settings(database_pool_size=3))

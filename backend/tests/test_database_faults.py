@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Integer, String, bindparam, delete, func, insert, literal_column, select, text, update
 
 from app.config import Settings
-from app.database import Database, Statement
+from app.database import Database
 from app.database_errors import is_lost, is_undone, may_have_been_sent
 from app.errors import OutcomeUnknown, Unavailable
 from app.observer import Observer
@@ -18,6 +18,7 @@ from app.queries.create_statements import ADD, ADD_ONCE
 from app.queries.tables import LISTS, TASKS
 from app.queries.task_statements import GET, LIST, REMOVE, SET
 from app.retries import Retries
+from app.statement import Statement
 from tests.conftest import MakeDatabase, administer
 from tests.faulty_wire import FaultyWire, faulty_wire, to_unix
 from tests.test_database import ECHO, SLEEP, works_at_full_size

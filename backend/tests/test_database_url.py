@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from sqlalchemy import literal_column, select
 
 from app.config import BACKEND, Settings
-from app.database import Database, Statement
+from app.database import Database
 from app.database_url import Target
 from app.errors import ConfigurationError, Unavailable
+from app.statement import Statement
 
 NEON = (
     "postgresql://neondb_owner:npg_AbC123@ep-cool-darkness-a1b2c3d4-pooler.us-east-2.aws.neon.tech/neondb"

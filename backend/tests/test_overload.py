@@ -16,11 +16,11 @@ from sqlalchemy import Float, bindparam, func, select
 from app.auth import SignIn, TokenVerifier, User, Verifier
 from app.auth.sessions import SessionVerifier
 from app.config import Settings
-from app.database import Statement
 from app.errors import Overloaded, TooLate, Unavailable
 from app.main import close, create_app
 from app.queries.sessions import Sessions
 from app.queries.tasks import UserTasks
+from app.statement import Statement
 from tests.conftest import SECRET, ClientFor, until_waiting
 from tests.test_errors import assert_error
 from tests.test_sessions import signed

@@ -24,10 +24,11 @@ import pytest
 from sqlalchemy import func, select, table
 
 from app.config import BACKEND, Settings
-from app.database import Database, Statement
+from app.database import Database
 from app.embedded import embedded_postgres
 from app.main import create_app
 from app.migrations import migrate, newest_revision
+from app.statement import Statement
 from tests.conftest import FAST, SECRET, administer, named
 from tests.live import listening, token
 from tests.test_openapi import served

@@ -30,11 +30,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 from sqlalchemy.types import TypeEngine
 
-from app.database import Statement
 from app.queries.batch_plan import ANY_STATE, NEW
 from app.queries.create_statements import ADDED, first_or_next_revision
 from app.queries.keys import FOUND_KEY, KEY_IS_NEW, as_json, kept
 from app.queries.tables import ONE, SHOWN, TASK, TASKS, UPDATED_AT, USER_ID, ZERO, nothing_unless
+from app.statement import Statement
 
 _now = bindparam("now", type_=TASK.updated_at.type)
 _taken = bindparam("taken", type_=Integer)

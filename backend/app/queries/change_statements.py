@@ -2,8 +2,8 @@
 
 from sqlalchemy import BigInteger, Integer, bindparam, case, func, or_, select, true
 
-from app.database import Statement
 from app.queries.tables import LISTS, OF_USER, ONE, SHOWN, TASK, USER_ID, ZERO
+from app.statement import Statement
 
 _since = bindparam("since", type_=BigInteger)
 _limit = bindparam("limit", type_=Integer)

@@ -6,9 +6,9 @@ from sqlalchemy import CTE, ColumnElement, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import ReturningInsert
 
-from app.database import Statement
 from app.queries.keys import KEY_IS_NEW, as_json, kept
 from app.queries.tables import LISTS, ONE, SHOWN, TASK, TASKS, THIS, USER_ID, ZERO, bound, nothing_unless
+from app.statement import Statement
 
 ADDED = ["user_id", "id", "text", "completed", "order", "created_at", "updated_at", "completed_at"]
 

@@ -10,11 +10,12 @@ from sqlalchemy import CTE, ColumnElement, LargeBinary, Table, bindparam, exists
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import SQLModel
 
-from app.database import Row, Statement
+from app.database import Row
 from app.errors import ValidationFailed
 from app.models import IdempotencyKey
 from app.queries.owned import TaskRow
 from app.queries.tables import ALIVE, ONE, SHOWN, THIS, USER_ID
+from app.statement import Statement
 
 KEYS: Table = SQLModel.metadata.tables[IdempotencyKey.__tablename__]
 _key = bindparam("key", type_=KEYS.c.key.type)

@@ -8,12 +8,13 @@ from contextlib import contextmanager, suppress
 from sqlalchemy import ARRAY, any_, bindparam, select
 
 from app.auth import SignIn
-from app.database import Database, Statement
+from app.database import Database
 from app.errors import Ending, RateLimited
 from app.observability import where
 from app.observer import NOBODY, Observer
 from app.queries.listener import Followed, Listener
 from app.queries.tables import LISTS
+from app.statement import Statement
 
 _logger = logging.getLogger("app")
 

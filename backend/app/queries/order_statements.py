@@ -21,7 +21,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import array
 
-from app.database import Statement
 from app.queries.order_line import HAS_ANCHOR, KNOWN, LINE, MOVED
 from app.queries.tables import (
     LISTS,
@@ -34,6 +33,7 @@ from app.queries.tables import (
     USER_ID,
     ZERO,
 )
+from app.statement import Statement
 
 _STEP: ColumnElement[int] = literal_column("65536")
 _HALF_STEP: ColumnElement[int] = literal_column("32768")

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from app.database import Database, Row, Statement
+from app.database import Database, Row
+from app.statement import Statement
 
 #: A task as SHOWN: its revision, then the contract's fields; from the table or from an answer that was kept.
 TaskRow: TypeAlias = Row | tuple[Any, ...]

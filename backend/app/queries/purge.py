@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import Integer, bindparam, func, select, union
 
-from app.database import Database, Statement
+from app.database import Database
 from app.queries.keys import KEYS
 from app.queries.tables import TASK, TASKS
 from app.queries.trash_statements import DUE, FORGOTTEN, PURGE_DUE
+from app.statement import Statement
 
 _user_ids = union(select(TASK.user_id).where(DUE), select(KEYS.c.user_id).where(FORGOTTEN)).subquery("due").c
 DUE_USERS = Statement(

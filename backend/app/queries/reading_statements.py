@@ -16,9 +16,9 @@ from sqlalchemy import (
     true,
 )
 
-from app.database import Statement
 from app.queries.tables import OF_USER, SHOWN, TASK, TASKS, ZERO, bound
 from app.queries.task_statements import ASKED_FOR, COUNTED
+from app.statement import Statement
 
 #: What stands for the `completed_at` of an open task: it comes last, whichever way the others run.
 NEVER = {

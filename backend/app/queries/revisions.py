@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 
-from app.database import Statement
 from app.errors import Ending
 from app.queries.listener import Listener
 from app.queries.owned import Owned
 from app.queries.tables import LISTS, USER_ID, ZERO
+from app.statement import Statement
 
 _counter = select(LISTS.c.revision).where(LISTS.c.user_id == USER_ID).scalar_subquery()
 REVISION = Statement(select(func.coalesce(_counter, ZERO).label("revision")))

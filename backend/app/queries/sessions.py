@@ -7,8 +7,9 @@ import asyncpg
 from sqlalchemy import Text, bindparam, cast, column, select, table
 
 from app.auth import Session
-from app.database import Database, Statement
+from app.database import Database
 from app.errors import Overloaded, SignInUnavailable, Unavailable
+from app.statement import Statement
 
 _UNREADABLE = "BETTER_AUTH_DATABASE_URL: can't read token, userId and expiresAt of the table session"
 

@@ -14,7 +14,6 @@ from sqlalchemy import (
     true,
 )
 
-from app.database import Statement
 from app.queries.tables import (
     ALIVE,
     AS_EXPECTED,
@@ -28,6 +27,7 @@ from app.queries.tables import (
     bound,
     change,
 )
+from app.statement import Statement
 
 # max() makes it one row, whatever is there, and is computed once: PostgreSQL would put a scalar subquery into
 # each place that names it (docs/decisions/0019).

@@ -17,7 +17,6 @@ from sqlalchemy import (
     update,
 )
 
-from app.database import Statement
 from app.queries.keys import KEYS
 from app.queries.tables import (
     AS_EXPECTED,
@@ -32,6 +31,7 @@ from app.queries.tables import (
     ZERO,
     change,
 )
+from app.statement import Statement
 
 DUE = TASK.deleted_at < bindparam("deleted_before", type_=TASK.deleted_at.type)
 FORGOTTEN = KEYS.c.created_at < bindparam("answered_before", type_=KEYS.c.created_at.type)
