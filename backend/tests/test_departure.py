@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import httpx2 as httpx
 import pytest
+from starlette.types import Message
 
+from app.api.departure import Departure
 from app.auth.tokens import sign
 from app.config import Settings
 from app.main import create_app
@@ -107,3 +109,17 @@ async def test_who_sends_a_body_that_nobody_wants_is_answered(caller, database_u
         connection = caller.ask("GET", "/tasks", some="body")
         assert (await asyncio.to_thread(connection.recv, 4096)).startswith(b"HTTP/1.1 200")
         connection.close()
+
+
+async def test_nobody_is_watched_once_the_answer_is_there():
+    async def stay() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    before = asyncio.all_tasks()
+    departure = Departure(stay)
+    await asyncio.sleep(0.1)
+    (watching,) = asyncio.all_tasks() - before
+    departure.end()
+    await asyncio.wait([watching], timeout=5)
+    assert watching.cancelled()
