@@ -34,10 +34,9 @@ def shown(report: Report) -> str:
     titles = [_HEAD, *(report["subjects"][name] for name in names)]
     lines = [titles, ["---", *("--:" for _ in names)], *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    when = f"on {machine['date']} at {machine['commit']}, " if "date" in machine else ""
     told = f"{machine['cores']} cores, Python {machine['python']}, PostgreSQL {machine['postgres']}"
     where = told + (f", Node.js {machine['node']}" if machine["node"] else "")
-    return f"{table}\n\nMeasured {when}on {where}; {_met(report)}.\n"
+    return f"{table}\n\nMeasured on {machine['date']} at {machine['commit']}, on {where}; {_met(report)}.\n"
 
 
 def written(text: str, part: str) -> str:

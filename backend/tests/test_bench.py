@@ -24,6 +24,7 @@ from bench.ratios import figures, ratios
 from bench.readme import README, shown, written
 from bench.session import Measured
 from bench.subjects.processes import tree
+from bench.whole import ROUNDS
 from bench.work import READS, WORKS, raw
 
 # What the generators of load report
@@ -332,6 +333,12 @@ def test_the_plot_of_growth_has_each_size():
         {"name": "list of 3,000", "unit": "µs cpu", "measured": 9000},
     ]
     assert points(told) == ({"list of 20": {10_000: 300}, "get one": {10_000_000: 150}}, {3000: 9000})
+
+
+def test_the_latest_report_is_of_a_whole_run_of_this_bench():
+    latest = results.read()
+    assert {len(cell["app_rounds"]) for cell in latest["cells"]} == {ROUNDS}
+    assert {"date", "commit"} <= set(latest["machine"])
 
 
 def test_the_readme_shows_the_latest_report():
