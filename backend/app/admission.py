@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.api.error_handlers import error_response
+from app.auth import Verifier, bearer_token
+from app.config import Settings
 from app.cors import Cors
 from app.database import Database
-from app.errors import Overloaded
+from app.errors import AppError, Overloaded
 from app.middleware import request_id, security_headers
 from app.observer import Observer
+from app.slots import Slots
 
 #: So many in one turn of the event loop are no burst: each is told all that may be wrong with it.
 _FEW = 8
@@ -26,14 +29,18 @@ class Admission:
 
     A turn is short while the process has time, so that hardly anything comes in one. The longer it gets, the
     more have come meanwhile, and no more of them are begun than the database's slots and queue have room for;
-    one credential's, no more than that leaves to others.
+    one credential's, no more than that leaves to others. While somebody waits for the database, it is asked
+    of each whose user is known whether he may wait too.
     """
 
-    def __init__(self, database: Database, observer: Observer, cors: Cors, *, production: bool) -> None:
+    def __init__(
+        self, database: Database, verifier: Verifier, observer: Observer, cors: Cors, settings: Settings
+    ) -> None:
         self._database = database
+        self._verifier = verifier
         self._observer = observer
         self._cors = cors
-        self._headers = security_headers(production=production)
+        self._headers = security_headers(production=settings.production)
         self._answers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
         self._begun = 0
         self._by_credential = Counter[bytes]()
@@ -42,16 +49,26 @@ class Admission:
     def admits(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
         """Whether one more request may begin in this turn."""
         self._begun += 1
-        if self._begun <= _FEW:
-            if self._begun == 1:
-                asyncio.get_running_loop().call_soon(self._next_turn)
+        if self._begun == 1:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        slots = self._database.slots
+        if not slots.queued and self._begun <= _FEW:
             return True
         credential = next((value for name, value in headers if name == b"authorization"), b"")
-        if self._by_credential[credential] >= self._database.room - self._begun:
+        too_many = self._begun > _FEW and self._by_credential[credential] >= slots.room - self._begun
+        if too_many or (slots.queued and self._would_be_refused(credential, slots)):
             self._begun -= 1
             return False
         self._by_credential[credential] += 1
         return True
+
+    def _would_be_refused(self, credential: bytes, slots: Slots) -> bool:
+        """Whether it is known whose credential this is, and that there is no place for him."""
+        try:
+            user = self._verifier.remembered(bearer_token([credential.decode("latin-1")]))
+        except AppError:
+            return False
+        return user is not None and slots.refuses(user.id)
 
     def refusal(self, scope: Mapping[str, Any]) -> tuple[bytes, bytes]:
         """Return the answer of a request that may not, without the headers of the server's own."""

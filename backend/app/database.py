@@ -157,9 +157,9 @@ class Database:
         return row["version_num"] if row else None
 
     @property
-    def room(self) -> int:
-        """How many more statements can be taken on in the running event loop, to be run or to wait."""
-        return self._pools.room
+    def slots(self) -> Slots:
+        """Who may run a statement in the running event loop now, and who waits."""
+        return self._pools.slots
 
     async def clock(self) -> datetime:
         """Return what time it is by the database's clock."""

@@ -77,14 +77,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.observer = observer
     app.state.draining = draining
     app.state.database = Database(_database_url(settings), settings, observer)
-    app.state.admission = Admission(
-        app.state.database, observer, Cors(app, **_pages(settings)), production=settings.production
-    )
     app.state.purge_rhythm = Rhythm()
     app.state.session_database = _session_database(settings, app.state.database, observer)
     app.state.listeners = Listeners(app.state.database, settings.live_connections_per_user, observer)
     app.state.jwks = Jwks(settings.jwks_url) if settings.jwks_url else None
     app.state.verifier = _verifier(settings, app.state.jwks, app.state.session_database, observer)
+    cors = Cors(app, **_pages(settings))
+    app.state.admission = Admission(app.state.database, app.state.verifier, observer, cors, settings)
     app.state.rate_limits = RateLimits.of(settings, observer)
     add_error_handlers(app)
     describe_events(app)

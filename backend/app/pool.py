@@ -36,16 +36,11 @@ class Pool:
 
     def __init__(self, pool: asyncpg.Pool[Row], slots: Slots, breaker: Breaker | None = None) -> None:
         self._pool = pool
-        self._slots = slots  # as many as connections: who has one finds one at hand, or may borrow one
+        self.slots = slots  # as many as connections: who has one finds one at hand, or may borrow one
         self._breaker = breaker or Breaker()
         self._at_hand: list[Connection] = []  # the last used last, so that the others grow idle
         self._returns: set[asyncio.Task[None]] = set()
         self._tidying: asyncio.TimerHandle | None = None
-
-    @property
-    def room(self) -> int:
-        """How many more statements can be taken on now, to be run or to wait."""
-        return self._slots.room
 
     async def fetch(
         self, connection: Connection, user: str | None, sql: str, arguments: Sequence[Any]
@@ -73,7 +68,7 @@ class Pool:
 
     async def take(self, user: str | None = None, *, patient: bool = True) -> Connection:
         """Wait for a connection; it is for one statement of this user's. Raises Overloaded, like Slots."""
-        await self._slots.take(user, patient=patient)
+        await self.slots.take(user, patient=patient)
         try:
             while self._at_hand:
                 connection = self._at_hand.pop()
@@ -82,7 +77,7 @@ class Pool:
                 await self._return(connection)
             return await self._borrow()
         except BaseException:
-            self._slots.give_back(user)
+            self.slots.give_back(user)
             raise
 
     async def _borrow(self) -> Connection:
@@ -102,13 +97,13 @@ class Pool:
         self._at_hand.append(connection)
         if self._tidying is None:
             self._tidying = asyncio.get_running_loop().call_later(_AT_HAND_SECONDS, self._tidy)
-        self._slots.give_back(user)
+        self.slots.give_back(user)
 
     async def _give_up(self, connection: Connection, user: str | None) -> None:
         try:
             await self._return(connection)
         finally:
-            self._slots.give_back(user)
+            self.slots.give_back(user)
 
     def _tidy(self) -> None:
         """Let asyncpg's pool have what is not in use; it knows how long a connection may be idle."""

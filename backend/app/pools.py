@@ -33,10 +33,10 @@ class Pools:
         return self._opened[loop][1]
 
     @property
-    def room(self) -> int:
-        """How many more statements can be taken on in the running loop, to be run or to wait."""
+    def slots(self) -> Slots:
+        """Who may use the running loop's pool now."""
         opened = self._opened.get(asyncio.get_running_loop())
-        return opened[1].room if opened else self._make_slots().room
+        return opened[1].slots if opened else self._make_slots()
 
     async def close(self) -> None:
         """Close the pool of the running event loop."""

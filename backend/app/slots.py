@@ -11,6 +11,9 @@ from app.errors import Overloaded
 #: How much of the pace is what was seen last.
 _NEWEST = 1 / 16
 
+#: Of its patience, how much the queue counts on: the pace varies, and who waits in vain costs the most.
+_SURE = 0.6
+
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
@@ -26,8 +29,8 @@ class Slots:
     get a third each, and whoever has none finds some. Whoever has the fewest slots is called first, among
     equals the one who came first.
 
-    The queue has as many places as are called within `patience` seconds at the present pace, at least one for
-    each slot and at most `places`: who would wait in vain is told at once.
+    The queue has as many places as are called within most of `patience` seconds at the present pace, at least
+    one for each slot and at most `places`: who would wait in vain is told at once.
     """
 
     def __init__(self, size: int, places: int, patience: float) -> None:
@@ -39,6 +42,15 @@ class Slots:
         self._held = Counter[str]()
         self._waiting = OrderedDict[_Waiting, None]()  # a set, in the order of coming
         self._places = Counter[str | None]()
+
+    @property
+    def queued(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
+    def refuses(self, user: str) -> bool:
+        """Whether `take` would be refused at once."""
+        return not self._may_have_one(user) and self._in_queue(user) >= self._places_left
 
     @property
     def room(self) -> int:
@@ -130,7 +142,7 @@ class Slots:
 
     @property
     def _places_left(self) -> int:
-        in_time = self._patience / self._pace if self._pace else self._most
+        in_time = _SURE * self._patience / self._pace if self._pace else self._most
         return min(self._most, max(self._size, int(in_time))) - len(self._waiting)
 
 

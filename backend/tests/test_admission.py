@@ -54,6 +54,12 @@ async def at_once(app: FastAPI, requests: Sequence[bytes]) -> list[Answer]:
     return await asyncio.gather(*(Server(app).send(one) for one in requests))
 
 
+async def left(takers: Sequence[asyncio.Task[None]]) -> None:
+    for taker in takers:
+        taker.cancel()
+    await asyncio.wait(takers)
+
+
 def statuses(answers: Sequence[Answer]) -> list[int]:
     return [answer.status for answer in answers]
 
@@ -75,6 +81,26 @@ async def test_one_credential_begins_no_more_than_it_leaves_to_others(narrow):
     found = statuses(await at_once(narrow, [*[greedy] * 200, *others]))
     assert found[200:] == [200] * 10
     assert found[:200].count(200) < 30
+
+
+async def test_while_the_queue_is_full_who_is_known_does_not_begin(narrow, caplog):
+    known, stranger = (request(user) for user in users(2))
+    server = Server(narrow)
+    assert (await server.send(known)).status == 200
+    slots = narrow.state.database.slots
+    takers = [asyncio.create_task(slots.take(f"taker-{number}")) for number in range(40)]
+    await asyncio.sleep(0)
+    with caplog.at_level(logging.INFO, "app.requests"):
+        found = statuses([await server.send(one) for one in (known, stranger)])
+    assert found == [503, 503]
+    assert len([record for record in caplog.records if record.name == "app.requests"]) == 1  # the stranger
+    await left(takers[20:])
+    waiting = asyncio.create_task(server.send(known))  # now there is a place for him
+    await asyncio.sleep(0)
+    await left(takers[2:20])
+    for number in range(2):
+        slots.give_back(f"taker-{number}")
+    assert (await waiting).status == 200
 
 
 async def test_such_a_refusal_is_like_any_other(narrow, client_for):

@@ -115,7 +115,7 @@ async def test_a_request_that_waits_too_long_is_refused(database_url, serve, cli
     limits = {"database_pool_size": 1, "database_queue": 5, "database_queue_wait": 0.05}
     async with serve(**limits) as app, other(app) as client, busy(database_url, app, client_for):
         assert_error(await client.get("/tasks"), 503, "OVERLOADED")
-        assert app.state.database.room == 5
+        assert app.state.database.slots.room == 5
 
 
 async def test_a_request_whose_turn_comes_in_time_is_served(database_url, serve, client_for, other):
@@ -125,7 +125,7 @@ async def test_a_request_whose_turn_comes_in_time_is_served(database_url, serve,
             waiting = asyncio.create_task(client.get("/tasks"))
             await asyncio.sleep(0.05)
             assert not waiting.done()
-            assert app.state.database.room == 4
+            assert app.state.database.slots.room == 4
         assert (await waiting).status_code == 200
 
 
@@ -169,7 +169,7 @@ async def test_a_greedy_user_leaves_room_for_others(database_url, serve, client_
                 assert [answer.status_code for answer in both] == [200, 200]
         statuses = [answer.status_code for answer in answers]
         assert (statuses.count(200), statuses.count(503)) == (6, 14)
-        assert app.state.database.room == 12
+        assert app.state.database.slots.room == 12
 
 
 async def test_callers_who_leave_the_queue_leave_nothing_in_it(database_url, serve, client_for, other):
@@ -178,12 +178,12 @@ async def test_callers_who_leave_the_queue_leave_nothing_in_it(database_url, ser
         async with busy(database_url, app, client_for):
             leaving = [asyncio.create_task(client.get("/tasks")) for _ in range(3)]
             await asyncio.sleep(0.05)
-            assert app.state.database.room == 3
+            assert app.state.database.slots.room == 3
             for task in leaving:
                 task.cancel()
             await asyncio.gather(*leaving, return_exceptions=True)
-            assert app.state.database.room == 6
-        assert app.state.database.room == 7
+            assert app.state.database.slots.room == 6
+        assert app.state.database.slots.room == 7
 
 
 async def test_a_session_that_cannot_be_looked_up_for_others_is_no_sign_out(database_url, serve, client_for):
@@ -223,5 +223,5 @@ async def test_several_statements_share_the_time_of_their_request(serve):
             await asked.all()
         assert too_late.value.reason == "it took longer than REQUEST_TIMEOUT"
         async with asyncio.timeout(20):
-            while app.state.database.room < 110:  # noqa: ASYNC110 - it is cancelled first
+            while app.state.database.slots.room < 110:  # noqa: ASYNC110 - it is cancelled first
                 await asyncio.sleep(0.01)

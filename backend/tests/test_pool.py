@@ -136,7 +136,7 @@ async def test_callers_who_are_refused_or_time_out_take_nothing_with_them(raw):
     for _ in range(3):
         outcomes |= set(await asyncio.gather(*(ask(number) for number in range(20))))
         async with asyncio.timeout(10):  # a statement that was given up is cancelled first
-            while pool.room < SIZE + 3:  # noqa: ASYNC110 - no event for it
+            while pool.slots.room < SIZE + 3:  # noqa: ASYNC110 - no event for it
                 await asyncio.sleep(0.01)
         assert await works_at_full_size(pool)
     assert outcomes == {"Overloaded", "TimeoutError", "served"}
@@ -149,4 +149,4 @@ async def test_a_connection_that_cannot_be_opened_gives_the_user_back_his_share(
         for _ in range(3):
             with pytest.raises(OSError, match=r"refused|Connect"):
                 await pool.take("alice", patient=False)
-        assert pool.room == 1
+        assert pool.slots.room == 1

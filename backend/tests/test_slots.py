@@ -97,6 +97,25 @@ async def test_one_user_takes_no_more_places_than_he_leaves():
     assert [await took(slots, f"user-{number}") for number in range(6)] == [True] * 5 + [False]
 
 
+async def test_that_he_would_be_refused_can_be_known_before():
+    slots = Slots(1, 10, LONG)
+    assert not slots.queued
+    await slots.take(None)
+    told = [(slots.refuses("greedy"), await took(slots, "greedy")) for _ in range(7)]
+    assert told == [(False, True)] * 5 + [(True, False)] * 2
+    assert slots.queued
+    assert not slots.refuses("other")
+
+
+async def test_who_finds_a_slot_is_not_refused_though_the_queue_is_full_of_who_may_have_no_more():
+    slots = Slots(2, 1, LONG)
+    await slots.take("greedy")
+    assert await took(slots, "greedy")
+    assert slots.refuses("greedy")
+    assert not slots.refuses("other")
+    assert await took(slots, "other")
+
+
 async def test_who_has_nothing_yet_is_called_before_who_has_much():
     slots, served = Slots(3, 20, LONG), Served()
     for user in ("greedy", "greedy", "other"):
@@ -177,7 +196,7 @@ async def test_a_call_that_comes_as_one_leaves_goes_to_the_next(called_first):
 
 
 async def test_at_a_slow_pace_no_more_wait_than_are_called_in_time():
-    """Six a second are served, so of a hundred places those for whom there is no hope are not given away."""
+    """Every 60 ms one is served, so those of a hundred places for which there is no hope are not given."""
     slots, served = Slots(1, 100, 0.5), Served()
     await slots.take(None)
     tasks = [waits(slots, f"user-{number}", served, patient=True) for number in range(20)]
@@ -188,4 +207,4 @@ async def test_at_a_slow_pace_no_more_wait_than_are_called_in_time():
         slots.give_back(holder)
         holder = f"user-{number}"
     await asyncio.gather(*tasks)
-    assert 1 <= slots.room <= 25  # 12, if the machine has nothing else to do
+    assert 1 <= slots.room <= 9  # 7, or fewer on a busy machine; 12 with all of its patience counted on

@@ -67,7 +67,7 @@ def refund_unchanged(request: Request, user: User) -> None:
 
 def _known(request: Request, given: Sequence[str]) -> bool:
     try:
-        return bool(request.app.state.verifier.remembers(bearer_token(given)))
+        return request.app.state.verifier.remembered(bearer_token(given)) is not None
     except AppError:
         return False
 

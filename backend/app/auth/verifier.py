@@ -60,13 +60,18 @@ class Verifier:
         self._remember(digest, verified, self._monotonic() + verified.until - now)
         return verified.user
 
-    def remembers(self, credential: str) -> bool:
-        """Whether a credential was verified a moment ago; raises Unauthorized if it can't be one."""
+    def remembered(self, credential: str) -> User | None:
+        """Return whose credential it is if that was verified a moment ago.
+
+        Raises Unauthorized if it can't be one.
+        """
         if "%" in credential:
             credential = decoded(credential)
         digest = hashlib.sha256(credential.encode()).digest()
         known = self._remembered.get(digest)
-        return known is not None and known[0].good_at(self._clock()) and self._monotonic() < known[1]
+        if known is None or not known[0].good_at(self._clock()) or self._monotonic() >= known[1]:
+            return None
+        return known[0].user
 
     async def _verify(self, credential: str, now: float) -> Verified:
         match credential.count("."):
