@@ -21,7 +21,7 @@ from app.config import BACKEND, get_settings
 from app.embedded import embedded_postgres
 from app.main import create_app
 from app.migrations import migrate
-from bench.credentials import SECRET
+from bench.credentials import SECRET, UNLIMITED
 from bench.figures import Figure, table
 from tests.faulty_wire import FaultyWire, faulty_wire, to_unix
 from tests.servers import free_port
@@ -117,7 +117,7 @@ def _served(url: str, kind: str) -> Iterator[str]:
     port = free_port()
     settings = {"DATABASE_URL": url, "BETTER_AUTH_SECRET": SECRET, "PORT": str(port), "LOG_LEVEL": "error"}
     process = subprocess.Popen(  # noqa: S603 - this very module
-        [sys.executable, "-m", "bench.faults", kind], cwd=BACKEND, env=os.environ | settings
+        [sys.executable, "-m", "bench.faults", kind], cwd=BACKEND, env=os.environ | UNLIMITED | settings
     )
     try:
         yield f"http://127.0.0.1:{port}"

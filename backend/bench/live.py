@@ -23,7 +23,7 @@ from app.embedded import embedded_postgres
 from app.migrations import migrate
 from app.queries.live import REVISIONS_OF_LISTENERS
 from app.queries.tasks import UserTasks
-from bench.credentials import SECRET
+from bench.credentials import SECRET, UNLIMITED
 from bench.figures import Figure, table
 
 LISTENERS = 5000
@@ -129,7 +129,7 @@ async def _server(url: str, folder: str) -> AsyncIterator[tuple[_Process, int]]:
     server = subprocess.Popen(  # noqa: ASYNC220, S603 - it returns at once; the project's own command
         [Path(sys.executable).with_name("tasks-api"), "serve"],
         cwd=BACKEND,
-        env=os.environ | own | {"PYTHONPATH": str(BACKEND)},
+        env=os.environ | UNLIMITED | own | {"PYTHONPATH": str(BACKEND)},
     )
     try:
         for _ in range(5):  # what is done only once: imports, the pool, the statements

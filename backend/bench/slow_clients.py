@@ -25,7 +25,7 @@ from app.config import BACKEND
 from app.embedded import embedded_postgres
 from app.migrations import migrate
 from bench.cpu import cpu_seconds
-from bench.credentials import SECRET
+from bench.credentials import SECRET, UNLIMITED
 from bench.figures import Figure, table
 from bench.processes import resident_megabytes
 from bench.subjects.processes import free_port
@@ -183,7 +183,7 @@ def _server(name: str, url: str, folder: str) -> Iterator[tuple[int, int]]:
     server = subprocess.Popen(  # noqa: S603 - the project's own commands
         [Path(sys.executable).with_name(command), *arguments],
         cwd=BACKEND,
-        env=os.environ | own | {"PYTHONPATH": str(BACKEND)},
+        env=os.environ | UNLIMITED | own | {"PYTHONPATH": str(BACKEND)},
     )
     try:
         while True:

@@ -10,6 +10,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+from bench.credentials import UNLIMITED
 from bench.subjects.databases import load_ours
 from bench.subjects.node import missing_node, node
 from bench.subjects.subject import Command, Running, Subject
@@ -40,16 +41,13 @@ def _missing_package(name: str) -> str:
 
 
 _AS_IN_PRODUCTION = {"ENVIRONMENT": "production", "METRICS_TOKEN": "a-token-for-the-one-who-scrapes"}
-#: A few users ask for everything here, thousands of times a second: no limit would let them.
-#: What limiting costs is a figure of its own (bench.limits).
-_UNLIMITED = {"RATE_LIMIT": "off", "RATE_LIMIT_ADDRESS": "off"}
 
 #: The generator waits for answers, and none of the others refuses any: ours shall not, however full it is.
 _PATIENT = {"DATABASE_QUEUE": "1000", "DATABASE_QUEUE_WAIT": "30"}
 _NODE = {"NODE_ENV": "production"}
 
 _ALL = [
-    Subject("ours", "Tasks API", _serve, _AS_IN_PRODUCTION | _UNLIMITED | _PATIENT, load_ours),
+    Subject("ours", "Tasks API", _serve, _AS_IN_PRODUCTION | UNLIMITED | _PATIENT, load_ours),
     Subject("textbook", "FastAPI + SQLModel", _uvicorn("textbook")),
     Subject(
         "litestar",
