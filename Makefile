@@ -59,7 +59,7 @@ test-slow: $(READY) ## the tests that take long: real processes and their ends, 
 
 test-faults: $(READY) ## overload, faults, crashes and attackers, against real servers (with Debian's programs; installed if you are root)
 	@for program in pgbouncer redis-server haproxy; do command -v $$program >/dev/null || $(call apt,pgbouncer redis-server haproxy) || exit 1; done
-	$(IN_BACKEND) $(BIN)/pytest -m faults $(T)
+	$(IN_BACKEND) $(BIN)/pytest -n auto --dist loadfile -m faults $(T)
 
 test-browser: $(READY) ## use /docs in a real Chromium (Debian's; installed if you are root)
 	@command -v chromium >/dev/null || $(call apt,chromium)
