@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx2 as httpx
 import pytest
 
 from tests.balanced import NAMES, Balancer, Instance, Traffic, balancer
@@ -18,6 +20,9 @@ pytestmark = pytest.mark.faults
 #: HAProxy needs at most 1.5 s to learn of an end (deploy/haproxy.cfg).
 PAUSE_SECONDS = 3
 GRACE_SECONDS = 3
+
+#: Refused credentials of an address, at each instance.
+TRIES = 10
 
 
 def end_in_order(service) -> None:
@@ -53,6 +58,9 @@ def instances(front: Balancer, tmp_path: Path, database: str) -> Iterator[list[I
         "shutdown_grace": GRACE_SECONDS,
         "database_pool_size": 5,
         "rate_limit": "off",
+        "rate_limit_address": f"{TRIES}/minute",
+        "rate_limit_burst": TRIES,
+        "trusted_proxies": 1,
     }
     with ExitStack() as stack:
         yield [
@@ -96,6 +104,17 @@ async def test_instances_that_die_in_turn_lose_only_what_may_not_be_repeated(fro
     assert sum(traffic.failed.values()) <= len(traffic.users) * len(instances)  # those in flight
     assert front.count("wretr") > 0
     await assert_each_once(database, traffic)
+
+
+async def test_who_writes_forwarding_headers_gets_no_new_tries(front, instances):
+    assert await asyncio.to_thread(wait_for, lambda: all(map(front.is_up, NAMES)), START_SECONDS)
+    statuses = Counter[int]()
+    async with httpx.AsyncClient(base_url=front.url) as client:
+        for number in range(TRIES * 4):
+            answer = await client.get("/tasks", headers={"X-Forwarded-For": f"203.0.113.{number}"})
+            statuses[answer.status_code] += 1
+    assert set(statuses) == {401, 429}
+    assert statuses[401] <= TRIES * len(instances)
 
 
 async def assert_each_once(database: str, traffic: Traffic) -> None:
