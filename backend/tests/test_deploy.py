@@ -43,7 +43,9 @@ def test_the_runbook_has_a_section_for_each_alert_and_no_other():
 
 @each_alert
 def test_an_alert_waits_for_longer_than_it_looks_back(rule):
-    """So that no single request can set it off."""
+    """So that no single request can set it off, but where a single one is one too many."""
+    if rule.name == "TasksUnexpectedError":
+        return
     used = [rule, *(other for other in rules() if other.name in rule.expression)]
     windows = [int(minutes) for one in used for minutes in re.findall(r"\[(\d+)m\]", one.expression)]
     assert int(rule.alert["for"].removesuffix("m")) >= max(windows, default=0)
