@@ -216,9 +216,12 @@ async def test_a_schema_that_is_not_migrated_is_503_and_the_log_says_what_to_do(
 async def test_without_a_database_every_endpoint_says_when_to_come_back(
     app_without_database, client_for: ClientFor, caplog, method, path, body
 ):
+    caplog.set_level(logging.INFO, "app.requests")
     async with client_for("alice", app_without_database) as client:
         answer = await client.request(method, path, json=body)
     assert_error(answer, 503, "SERVICE_UNAVAILABLE")
     assert int(answer.headers["Retry-After"]) >= 1
     assert "127.0.0.1" not in answer.text
     assert "ConnectionRefusedError" in caplog.text
+    (line,) = (record for record in caplog.records if record.name == "app.requests")
+    assert line.reason == "ConnectionRefusedError"  # beside the request's id

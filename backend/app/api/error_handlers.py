@@ -74,6 +74,7 @@ def add_error_handlers(app: FastAPI) -> None:
             cause = error.__cause__ or error
             state = getattr(cause, "sqlstate", None) or ""
             hint = error.reason or _HINTS.get(state)
+            request.state.reason = hint or f"{type(cause).__qualname__} {state}".rstrip()
             _logger.warning(
                 "%s: %s %s at %s%s",
                 error.code,
