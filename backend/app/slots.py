@@ -11,6 +11,9 @@ from app.errors import Overloaded
 #: How much of the pace is what was seen last.
 _NEWEST = 1 / 16
 
+#: Seconds for which the pace is known once nobody waits any more: what held up those of then is over.
+_KNOWN_SECONDS = 1
+
 #: Of its patience, how much the queue counts on: the pace varies, and who waits in vain costs the most.
 _SURE = 0.6
 
@@ -81,6 +84,7 @@ class Slots:
 
     async def _wait(self, waiting: _Waiting, *, patient: bool) -> None:
         if not self._waiting:
+            self._pace = self._present_pace
             self._called_at = time.monotonic()
         self._waiting[waiting] = None
         self._places[waiting.user] += 1
@@ -141,8 +145,14 @@ class Slots:
         return 0 if user is None else self._places.get(user, 0)
 
     @property
+    def _present_pace(self) -> float:
+        known = self._waiting or time.monotonic() - self._called_at < _KNOWN_SECONDS
+        return self._pace if known else 0
+
+    @property
     def _places_left(self) -> int:
-        in_time = _SURE * self._patience / self._pace if self._pace else self._most
+        pace = self._present_pace
+        in_time = _SURE * self._patience / pace if pace else self._most
         return min(self._most, max(self._size, int(in_time))) - len(self._waiting)
 
 

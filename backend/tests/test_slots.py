@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.errors import Overloaded
-from app.slots import Slots
+from app.slots import _KNOWN_SECONDS, Slots
 
 LONG = 30
 Served = list[str | None]
@@ -208,3 +208,20 @@ async def test_at_a_slow_pace_no_more_wait_than_are_called_in_time():
         holder = f"user-{number}"
     await asyncio.gather(*tasks)
     assert 1 <= slots.room <= 9  # 7, or fewer on a busy machine; 12 with all of its patience counted on
+
+
+async def test_what_held_up_those_before_is_forgotten_when_it_is_over():
+    """A lock of a second, and then a burst of short statements: they may wait, as if it had never been."""
+    slots, served = Slots(1, 100, LONG), Served()
+    await slots.take(None)
+    held_up = [waits(slots, None, served) for _ in range(3)]
+    for _ in range(3):
+        await asyncio.sleep(1)
+        slots.give_back(None)
+    await asyncio.gather(*held_up)
+    slots.give_back(None)
+    slots._patience = 0.25  # noqa: SLF001 - as by default; nobody was to be refused before
+    assert slots.room < 100
+    await asyncio.sleep(_KNOWN_SECONDS)
+    assert slots.room == 101
+    assert [await took(slots, f"user-{number}") for number in range(101)] == [True] * 101
