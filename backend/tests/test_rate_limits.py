@@ -173,6 +173,7 @@ ADDRESSES = [
     (PEER, ["2001:DB8:0:0:ffff::2"], 1, "2001:db8::/64"),
     (PEER, ["2001:db8:0:1::1"], 1, "2001:db8:0:1::/64"),
     ("::ffff:203.0.113.9", [], 0, PEER),
+    ("64:ff9b::203.0.113.9", [], 0, PEER),
     ("fe80::1%eth0", [], 0, "fe80::/64"),
     (None, [], 0, "-"),
     ("testclient", [], 0, "testclient"),
@@ -249,6 +250,17 @@ async def serve(settings: Settings, clock: Clock) -> AsyncIterator[Serve]:
 
 def someone() -> str:
     return f"someone-{uuid.uuid4()}"
+
+
+async def test_who_works_behind_a_closed_address_goes_on_when_his_token_is_verified_anew(serve):
+    client = await serve()
+    alice, guesser = client(someone()), client()
+    assert (await alice.get("/tasks")).status_code == 200
+    assert [(await guesser.get("/tasks")).status_code for _ in range(11)][-1] == 429
+    verifier: Any = alice._transport.app.state.verifier  # noqa: SLF001
+    verifier._remembered = {seen: (known, 0) for seen, (known, _) in verifier._remembered.items()}  # noqa: SLF001
+    assert (await alice.get("/tasks")).status_code == 200
+    assert (await client(someone()).get("/tasks")).status_code == 429
 
 
 async def test_a_user_is_told_at_each_answer_and_refused_to_the_second(serve):

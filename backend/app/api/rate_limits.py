@@ -16,8 +16,8 @@ _UNTRUSTED = f"{_ADDRESS}; it came through a proxy, and TRUSTED_PROXIES is 0"
 async def caller(request: Request) -> User:
     """Return who calls. Raises what refuses a credential, and RateLimited where there were too many of those.
 
-    A closed address is refused before its credential is looked at, unless that was verified a moment ago:
-    people behind one address are not kept out by who guesses there, as long as they go on working.
+    A closed address is refused before its credential is looked at, unless that was good before: people behind
+    one address are not kept out by who guesses there. What was good is looked at again in its time.
     """
     given = request.headers.getlist("authorization")
     refuse_closed(request, given)
@@ -67,7 +67,7 @@ def refund_unchanged(request: Request, user: User) -> None:
 
 def _known(request: Request, given: Sequence[str]) -> bool:
     try:
-        return request.app.state.verifier.remembered(bearer_token(given)) is not None
+        return bool(request.app.state.verifier.has_verified(bearer_token(given)))
     except AppError:
         return False
 

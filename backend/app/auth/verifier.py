@@ -43,9 +43,7 @@ class Verifier:
         try:
             if len(credential) > _MAX_CHARACTERS:
                 raise invalid(f"it has more than {_MAX_CHARACTERS} characters")
-            if "%" in credential:
-                credential = decoded(credential)
-            digest = hashlib.sha256(credential.encode()).digest()
+            credential, digest = _digested(credential)
             now = self._clock()
             known = self._remembered.get(digest)
             if known is not None and known[0].good_at(now) and self._monotonic() < known[1]:
@@ -65,13 +63,17 @@ class Verifier:
 
         Raises Unauthorized if it can't be one.
         """
-        if "%" in credential:
-            credential = decoded(credential)
-        digest = hashlib.sha256(credential.encode()).digest()
-        known = self._remembered.get(digest)
+        known = self._remembered.get(_digested(credential)[1])
         if known is None or not known[0].good_at(self._clock()) or self._monotonic() >= known[1]:
             return None
         return known[0].user
+
+    def has_verified(self, credential: str) -> bool:
+        """Whether it once did, however long ago, as far as it still knows.
+
+        Raises Unauthorized if it can't be one.
+        """
+        return _digested(credential)[1] in self._remembered
 
     async def _verify(self, credential: str, now: float) -> Verified:
         match credential.count("."):
@@ -88,3 +90,10 @@ class Verifier:
         if len(self._remembered) >= _MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]  # the oldest
         self._remembered[digest] = (verified, until)
+
+
+def _digested(credential: str) -> tuple[str, bytes]:
+    """Return a credential as it was before it was percent-encoded, and what it is remembered by."""
+    if "%" in credential:
+        credential = decoded(credential)
+    return credential, hashlib.sha256(credential.encode()).digest()

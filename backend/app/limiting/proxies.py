@@ -1,10 +1,13 @@
 """Where a request comes from, as far as it can be believed."""
 
 from collections.abc import Sequence
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
 
 #: Whoever has an IPv6 address has the 2^64 of its network (RFC 6177); so these share a bucket.
 _SUBSCRIBER_BITS = 64
+
+#: What IPv4 looks like from behind a translator (RFC 6052 section 2.1).
+_NAT64 = IPv6Network("64:ff9b::/96")
 
 _NOWHERE = "-"  # a Unix socket has no address
 
@@ -33,6 +36,8 @@ def _network(text: str) -> str | None:
         return None
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
+    if address in _NAT64:
+        return str(IPv4Address(int(address) & 0xFFFFFFFF))
     return f"{IPv6Address(int(address) >> _SUBSCRIBER_BITS << _SUBSCRIBER_BITS)}/{_SUBSCRIBER_BITS}"
 
 
