@@ -141,7 +141,8 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         timeout_worker_healthcheck=_START_SECONDS,
     )
     if settings.workers > 1:
-        supervisor = Supervisor(config, sockets=[listener])
+        longest = settings.shutdown_delay + settings.shutdown_grace + 1
+        supervisor = Supervisor(config, [listener], longest)
         exit_on_signals()  # the supervisor's own way waits up to 5 s for a worker that is just starting
         try:
             supervisor.run()

@@ -5,6 +5,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -12,7 +13,7 @@ from types import FrameType
 from typing import cast
 from weakref import WeakKeyDictionary
 
-from uvicorn.config import STARTUP_FAILURE
+from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
@@ -21,7 +22,7 @@ from app.draining import HURRY, STOPS
 _LOOK_SECONDS = 0.1
 
 #: Beyond the grace: what closing and the end of the interpreter may take before they are cut short.
-_KILL_SECONDS = 0.7
+_KILL_SECONDS = 0.6
 _EXIT_SECONDS = 0.8
 
 _logger = logging.getLogger("app")
@@ -35,6 +36,11 @@ class Supervisor(Multiprocess):
     """
 
     _asked: WeakKeyDictionary[Process, float]
+
+    def __init__(self, config: Config, sockets: list[socket.socket], end_seconds: float = 10) -> None:
+        """Give a worker that is to end so many seconds, then kill it."""
+        super().__init__(config, sockets)
+        self._end_seconds = end_seconds
 
     def run(self) -> None:
         """Start the workers, and replace those that end, until a signal comes."""
@@ -55,6 +61,27 @@ class Supervisor(Multiprocess):
             _logger.error("worker %s ended (%s) and is replaced", worker.pid, worker.exitcode)
             self.processes[index] = Process(self.config, self.sockets)
             self.processes[index].start()
+
+    def restart_all(self) -> None:
+        """Replace one worker after the other, each when another serves, as SIGHUP asks for.
+
+        uvicorn waits for ever for one that hangs, and replaces nobody meanwhile.
+        """
+        for index, worker in enumerate(self.processes):
+            successor = Process(self.config, self.sockets)
+            successor.start()
+            if not successor.wait_until_ready(self.config.timeout_worker_healthcheck, self.should_exit):
+                successor.kill()
+                successor.join()
+                _logger.error("a new worker did not start; worker %s stays", worker.pid)
+                return
+            worker.terminate()
+            worker.process.join(self._end_seconds)
+            if worker.process.is_alive():
+                _logger.error("worker %s did not end in time and is killed", worker.pid)
+                worker.kill()
+            worker.join()
+            self.processes[index] = successor
 
     def _heard_from(self, worker: Process) -> bool:
         """Ask again if the last question was answered; whether it was, or there is still time for it."""

@@ -158,6 +158,22 @@ def test_a_dead_worker_is_replaced_also_while_another_hangs(commands, settings):
         assert time.monotonic() - began < START_SECONDS / 2
 
 
+def test_a_reload_replaces_every_worker_also_one_that_hangs(commands, settings):
+    with commands.start("tasks-api", "serve", **settings, workers=2) as service:
+        service.started(workers=2)
+        before = workers(service.process.pid)
+        os.kill(before[0], signal.SIGSTOP)
+        service.process.send_signal(signal.SIGHUP)
+
+        def all_new() -> bool:
+            now = workers(service.process.pid)
+            return len(now) == 2 and not set(now) & set(before)
+
+        assert wait_for(all_new, START_SECONDS), service.output
+        assert f"worker {before[0]} did not end in time and is killed" in service.output
+        assert httpx.get(f"{service.url}/health", timeout=5).status_code == 200
+
+
 SUPERVISOR = """
 import socket, uvicorn
 from app.supervising import Supervisor
