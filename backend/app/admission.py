@@ -34,7 +34,12 @@ class Admission:
     """
 
     def __init__(
-        self, database: Database, verifier: Verifier, observer: Observer, cors: Cors, settings: Settings
+        self,
+        database: Database,
+        verifier: Verifier,
+        observer: Observer,
+        cors: Cors,
+        settings: Settings,
     ) -> None:
         self._database = database
         self._verifier = verifier
@@ -54,9 +59,10 @@ class Admission:
         slots = self._database.slots
         if not slots.queued and self._begun <= _FEW:
             return True
-        credential = next((value for name, value in headers if name == b"authorization"), b"")
+        sent = next((value for name, value in headers if name == b"authorization"), b"")
+        credential = sent.rpartition(b" ")[2]  # however many spaces and whatever case the scheme has
         too_many = self._begun > _FEW and self._by_credential[credential] >= slots.room - self._begun
-        if too_many or (slots.queued and self._would_be_refused(credential, slots)):
+        if too_many or (slots.queued and self._would_be_refused(sent, slots)):
             self._begun -= 1
             return False
         self._by_credential[credential] += 1

@@ -16,11 +16,13 @@ from app.admission import Admission
 class Protocol(protocol.Protocol):
     """A connection that asks before each request whether it may begin."""
 
+    _state: Any = None  # the application's; without one nothing is refused here
     _admission: Admission | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._admission = _admission(self.app)
+        self._state = _state(self.app)
+        self._admission = getattr(self._state, "admission", None)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - uvicorn's own
         refusing = app is self.config.refusing  # it was refused already
@@ -36,6 +38,8 @@ class Protocol(protocol.Protocol):
         return admission.admits(cast("list[tuple[bytes, bytes]]", cycle.scope["headers"]))
 
     def _shed(self, cycle: RequestResponseCycle, head: bytes, body: bytes) -> None:
+        if self._state.draining.began:
+            cycle.keep_alive = False
         own = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
         close = b"" if cycle.keep_alive else b"connection: close\r\n"
         sent = b"" if cycle.scope["method"] == "HEAD" else body
@@ -57,8 +61,8 @@ def _may_be_refused(cycle: RequestResponseCycle) -> bool:
     return not (cycle.waiting_for_100_continue or cycle.flow.write_paused)
 
 
-def _admission(app: Any) -> Admission | None:  # noqa: ANN401 - whatever the server serves
-    """Find the application's, below what the server puts around it."""
+def _state(app: Any) -> Any:  # noqa: ANN401 - whatever the server serves
+    """Find the application's state, below what the server puts around it."""
     while app is not None and not hasattr(app, "state"):
         app = getattr(app, "app", None)
-    return getattr(app.state, "admission", None) if app is not None else None
+    return app.state if app is not None else None

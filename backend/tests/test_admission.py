@@ -83,6 +83,14 @@ async def test_one_credential_begins_no_more_than_it_leaves_to_others(narrow):
     assert found[:200].count(200) < 30
 
 
+async def test_one_credential_is_one_however_it_is_spelled(narrow):
+    token = sign("greedy", SECRET, seconds=60)
+    greedy = [request("greedy", Authorization=f"Bearer{' ' * (1 + number)}{token}") for number in range(200)]
+    found = statuses(await at_once(narrow, [*greedy, *(request(user) for user in users(10))]))
+    assert found[200:] == [200] * 10
+    assert found[:200].count(200) < 30
+
+
 async def test_while_the_queue_is_full_who_is_known_does_not_begin(narrow, caplog):
     known, stranger = (request(user) for user in users(2))
     server = Server(narrow)
@@ -169,6 +177,15 @@ async def test_a_connection_that_is_not_kept_is_closed_with_the_refusal(narrow):
     requests = [request(user, "GET /tasks HTTP/1.0") for user in users(100)]
     servers = [Server(narrow) for _ in requests]
     answers = await asyncio.gather(*(server.send(one) for server, one in zip(servers, requests, strict=True)))
+    assert answers[-1].status == 503
+    assert answers[-1].headers["connection"] == "close"
+    assert servers[-1].closed
+
+
+async def test_a_process_that_is_about_to_end_closes_with_the_refusal(narrow):
+    narrow.state.draining.began = True
+    servers = [Server(narrow) for _ in range(100)]
+    answers = await asyncio.gather(*(server.send(request(f"late-{at}")) for at, server in enumerate(servers)))
     assert answers[-1].status == 503
     assert answers[-1].headers["connection"] == "close"
     assert servers[-1].closed
