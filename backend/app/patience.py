@@ -1,11 +1,16 @@
 """How long clients may keep the server waiting: now and then all connections of a process are looked at."""
 
 import asyncio
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 #: Seconds between two looks, at most; with short limits it is a quarter of the shortest.
 _SECONDS = 1.0
+
+#: So many connections are looked at together, the next a moment later. To give one up costs as much as to
+#: answer it: a thousand slow ones that are due at once would hold up all others.
+_AT_ONCE = 16
 
 
 class Connection(Protocol):
@@ -31,11 +36,25 @@ class Patience:
     def watch(self, loop: asyncio.AbstractEventLoop, connections: Collection[Connection]) -> None:
         """Look from now on, for as long as there are connections."""
         if self._timer is None:
-            self._timer = loop.call_later(self._seconds, self._look, loop, connections)
+            self._timer = loop.call_later(self._seconds, self._begin_round, loop, connections)
 
-    def _look(self, loop: asyncio.AbstractEventLoop, connections: Collection[Connection]) -> None:
+    def _begin_round(self, loop: asyncio.AbstractEventLoop, connections: Collection[Connection]) -> None:
+        all_of_them = tuple(connections)
+        pause = self._seconds / max(math.ceil(len(all_of_them) / _AT_ONCE), 1)
+        self._look(loop, connections, all_of_them, pause)
+
+    def _look(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connections: Collection[Connection],
+        left: Sequence[Connection],
+        pause: float,
+    ) -> None:
+        for connection in left[:_AT_ONCE]:
+            if connection in connections:  # it is still open
+                connection.look()
         self._timer = None
-        for connection in tuple(connections):
-            connection.look()
-        if connections:
-            self.watch(loop, connections)
+        if left := left[_AT_ONCE:]:
+            self._timer = loop.call_later(pause, self._look, loop, connections, left, pause)
+        elif connections:
+            self._timer = loop.call_later(pause, self._begin_round, loop, connections)
