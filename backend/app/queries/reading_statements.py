@@ -16,7 +16,7 @@ from sqlalchemy import (
     true,
 )
 
-from app.queries.tables import OF_USER, SHOWN, TASK, TASKS, ZERO, bound
+from app.queries.tables import LISTED, SHOWN, TASK, TASKS, ZERO, bound
 from app.queries.task_statements import ASKED_FOR, COUNTED
 from app.statement import Statement
 
@@ -37,8 +37,7 @@ _since = bindparam("updated_since", type_=TASK.updated_at.type)
 # A place in the text and no LIKE: nothing in `q` has a meaning of its own.
 _holds = func.strpos(func.lower(TASK.text), func.lower(bindparam("q", type_=TASK.text.type)))
 MATCHES = and_(
-    OF_USER,
-    TASK.deleted_at.is_(None),
+    LISTED,
     _if_given("completed", TASK.completed == bound("completed"), "completed"),
     _if_given("updated_since", TASK.updated_at >= _since, "updated_at"),
     _if_given("q", _holds > ZERO, "text"),
@@ -46,7 +45,7 @@ MATCHES = and_(
 
 _total = select(func.count()).select_from(TASKS).where(MATCHES).scalar_subquery()
 # CASE is what keeps PostgreSQL from counting where nobody asked (`never executed` in the plan). The planner
-# can't see whether anybody does, or it would plan anew for each who does not (see OF_USER).
+# can't see whether anybody does, or it would plan anew for each who does not (see OF_USER in tables.py).
 _asked_for = and_(select(bindparam("counted", type_=Boolean)).scalar_subquery(), ASKED_FOR)
 TOTAL = case((_asked_for, _total)).label("total")
 

@@ -47,6 +47,7 @@ ALIVE = and_(TASK.user_id == USER_ID, TASK.deleted_at.is_(None))
 # For what reads a list: the planner can't see in it whose. Where it can, it finds a typical user cheaper than
 # the average one and plans each such read anew, which takes as long as running it (docs/decisions/0019).
 OF_USER = TASK.user_id == select(USER_ID).scalar_subquery()
+LISTED = and_(OF_USER, TASK.deleted_at.is_(None))
 TRASHED = and_(TASK.user_id == USER_ID, TASK.deleted_at.is_not(None))
 
 THIS = TASK.id == bindparam("id")

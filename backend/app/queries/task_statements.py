@@ -17,8 +17,8 @@ from sqlalchemy import (
 from app.queries.tables import (
     ALIVE,
     AS_EXPECTED,
+    LISTED,
     LISTS,
-    OF_USER,
     SHOWN,
     TASK,
     THIS,
@@ -41,9 +41,7 @@ ASKED_FOR = and_(
 )
 # The condition on the counter is decided before any task is read: without OFFSET, PostgreSQL would merge the
 # parts and ask it of every task (`never executed` in the plan, held by a test).
-_of_list = (
-    select(*SHOWN[1:]).where(OF_USER, TASK.deleted_at.is_(None), ASKED_FOR).offset(ZERO).lateral("shown")
-)
+_of_list = select(*SHOWN[1:]).where(LISTED, ASKED_FOR).offset(ZERO).lateral("shown")
 LIST = Statement(
     select(COUNTED.c.revision, *_of_list.c)
     .select_from(COUNTED.outerjoin(_of_list, true()))
