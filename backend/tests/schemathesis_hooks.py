@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import hypothesis
 import schemathesis
+from schemathesis.openapi.checks import UseAfterFree
 
 from app.api.idempotency import KEY_PARAMETER
 
@@ -69,3 +70,24 @@ def _anew(key: str) -> str:
     """Make a key that is read another one; one that can't be read stays so."""
     other = f'{key[:-1]}{uuid4()}"' if key.endswith('"') else f"{key}{uuid4()}"
     return other if QUOTED_OR_BARE.fullmatch(key) and QUOTED_OR_BARE.fullmatch(other) else key
+
+
+#: The ids of tasks that came back out of the trash, which its check of deleted resources does not know of.
+_restored: set[str] = set()
+
+
+@schemathesis.hook
+def after_call(_context: object, case: Any, response: Any) -> None:
+    """Follow deletes and restores: what was deleted once more is not back."""
+    if 200 <= response.status_code < 300:
+        task = str((case.path_parameters or {}).get("task_id"))
+        if case.method == "DELETE":
+            _restored.discard(task)
+        elif case.path.endswith("/restore"):
+            _restored.add(task)
+
+
+@schemathesis.hook
+def filter_failure(_context: object, failure: Any, case: Any, _response: object) -> bool:
+    """A task that was restored after its delete can be used again."""
+    return not (isinstance(failure, UseAfterFree) and str(case.path_parameters["task_id"]) in _restored)
