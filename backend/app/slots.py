@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 from app.errors import Overloaded
+from app.throttle import Throttle
 
 #: How much of the pace is what was seen last.
 _NEWEST = 1 / 16
@@ -32,12 +33,15 @@ class Slots:
     get a third each, and whoever has none finds some. Whoever has the fewest slots is called first, among
     equals the one who came first.
 
+    While this process is what everybody waits for, only some of the slots are open.
+
     The queue has as many places as are called within most of `patience` seconds at the present pace, at least
     one for each slot and at most `places`: who would wait in vain is told at once.
     """
 
-    def __init__(self, size: int, places: int, patience: float) -> None:
-        self._size = self._free = size
+    def __init__(self, size: int, places: int, patience: float, throttle: Throttle | None = None) -> None:
+        self._size = self._left = size
+        self._throttle = throttle or Throttle(size)
         self._most = places
         self._patience = patience
         self._pace = 0.0  # seconds between two calls, while somebody waits
@@ -65,6 +69,8 @@ class Slots:
 
         Who is `patient` may always wait, and as long as it takes.
         """
+        if not self._may_have_one(user) and self._throttle.look():
+            self._call_next()
         if self._may_have_one(user):
             self._hold(user)
             return
@@ -74,12 +80,13 @@ class Slots:
 
     def give_back(self, user: str | None) -> None:
         """Leave the slot to the next."""
-        self._free += 1
+        self._left += 1
         if user is not None:
             self._held[user] -= 1
             if not self._held[user]:
                 del self._held[user]
         if self._waiting:
+            self._throttle.look()
             self._call_next()
 
     async def _wait(self, waiting: _Waiting, *, patient: bool) -> None:
@@ -103,7 +110,7 @@ class Slots:
 
     def _call_next(self) -> None:
         """Call those who may go on now: mostly one, as one slot came free."""
-        while self._free and (first := self._first_waiting()) is not None and self._may_have_one(first.user):
+        while self._free > 0 and (first := self._first_waiting()) and self._may_have_one(first.user):
             self._leave_queue(first)
             self._hold(first.user)
             first.called.set_result(None)
@@ -131,7 +138,7 @@ class Slots:
             del self._places[waiting.user]
 
     def _hold(self, user: str | None) -> None:
-        self._free -= 1
+        self._left -= 1
         if user is not None:
             self._held[user] += 1
 
@@ -140,6 +147,11 @@ class Slots:
 
     def _may_have_one(self, user: str | None) -> bool:
         return self._held_by(user) < self._free
+
+    @property
+    def _free(self) -> int:
+        """How many slots are open and not taken; negative while more are taken than are open."""
+        return self._left - self._throttle.closed
 
     def _in_queue(self, user: str | None) -> int:
         return 0 if user is None else self._places.get(user, 0)

@@ -6,6 +6,8 @@ import pytest
 
 from app.errors import Overloaded
 from app.slots import _KNOWN_SECONDS, Slots
+from app.throttle import Throttle
+from tests.test_throttle import Processor
 
 LONG = 30
 Served = list[str | None]
@@ -225,3 +227,38 @@ async def test_what_held_up_those_before_is_forgotten_when_it_is_over():
     await asyncio.sleep(_KNOWN_SECONDS)
     assert slots.room == 101
     assert [await took(slots, f"user-{number}") for number in range(101)] == [True] * 101
+
+
+async def test_while_the_process_is_what_is_waited_for_few_have_a_slot():
+    processor, served = Processor(), Served()
+    slots = Slots(10, 100, LONG, Throttle(10, *processor.clocks))
+    for number in range(10):
+        await slots.take(f"user-{number}")
+    tasks = [waits(slots, f"user-{number}", served) for number in range(10, 40)]
+    await settled()
+    for number in range(9):
+        processor.passes(0.06, working=0.06)
+        slots.give_back(f"user-{number}")
+        await settled()
+    assert len(served) == 1, "as those had who were there before, only two are left"
+    assert slots.room == 100 - 29
+    for task in tasks:
+        task.cancel()
+
+
+async def test_who_comes_when_the_database_holds_up_the_few_finds_the_others_open():
+    processor, served = Processor(), Served()
+    slots = Slots(10, 100, LONG, Throttle(10, *processor.clocks))
+    for number in range(10):
+        await slots.take(f"user-{number}")
+    before = waits(slots, "before", served)
+    await settled()
+    for number in range(8):
+        processor.passes(0.06, working=0.06)
+        slots.give_back(f"user-{number}")
+    await settled()
+    assert not served
+    processor.passes(0.06, working=0)
+    after = waits(slots, "after", served)
+    await asyncio.gather(before, after)
+    assert {*served} == {"before", "after"}
