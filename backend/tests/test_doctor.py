@@ -33,7 +33,7 @@ from tests.test_auth import token as hs256
 from tests.test_database_url import listening
 from tests.test_sessions import NOWHERE, TABLE, signed
 
-NAMES = ["database", "schema", "keys", "claims", "secret", "sessions", "clock", "token"]
+NAMES = ["database", "schema", "keys", "claims", "secret", "sessions", "limits", "clock", "token"]
 OTHER_SECRET = "another secret, of another front end"
 FIRST, SECOND = KeyPair("first"), KeyPair("second", "RS256")
 
@@ -113,7 +113,7 @@ def jwt(pair: KeyPair = FIRST, header: dict[str, Any] | None = None, **changes: 
 async def test_with_everything_right_everything_is_in_order(doctor, published, make_database: MakeDatabase):
     url = await make_database()
     await administer(url, TABLE)
-    found = await doctor(jwt(), **published, better_auth_database_url=url)
+    found = await doctor(jwt(), **published, better_auth_database_url=url, rate_limit="300/minute")
     assert {text[:5] for text in found.values()} == {"ok   "}
     assert re.fullmatch(r"ok   the database 'test_\d+' at '/.*' answers in \d+\.\d ms", found["database"])
     assert found["schema"] == f"ok   up to date, at {newest_revision()}"
@@ -125,11 +125,12 @@ async def test_what_is_not_configured_is_no_problem_and_names_its_setting(doctor
     found = await doctor(better_auth_secret="")
     assert {name: text[:5] for name, text in found.items()} == {
         "database": "ok   ", "schema": "ok   ", "keys": "--   ", "claims": "--   ",
-        "secret": "--   ", "sessions": "--   ", "clock": "ok   ", "token": "--   ",
+        "secret": "--   ", "sessions": "--   ", "limits": "--   ", "clock": "ok   ", "token": "--   ",
     }  # fmt: skip
     assert "BETTER_AUTH_URL" in found["keys"]
     assert "BETTER_AUTH_SECRET" in found["secret"]
     assert "BETTER_AUTH_DATABASE_URL" in found["sessions"]
+    assert "RATE_LIMIT_ADDRESS" in found["limits"]
     assert "--token" in found["token"]
 
 
@@ -141,6 +142,22 @@ async def test_a_database_that_is_gone_is_one_problem_and_not_four(doctor):
     )
     for name in ("schema", "sessions", "clock"):
         assert found[name].startswith("--   not checked: ")
+
+
+@pytest.mark.parametrize(("workers", "said"), [(1, ";"), (3, ", so 3 workers let through 3 times as much;")])
+async def test_limits_of_one_process_name_the_setting_for_several(doctor, workers, said):
+    found = await doctor(rate_limit_address="60/minute", workers=workers)
+    assert found["limits"] == (
+        f"ok   each process counts for itself{said} RATE_LIMIT_REDIS_URL lets all count together"
+    )
+
+
+async def test_a_redis_that_is_gone_is_a_problem(doctor):
+    found = await doctor(rate_limit="60/minute", rate_limit_redis_url="redis://u:hidden@127.0.0.1:1/0")
+    assert found["limits"] == (
+        "!!   Redis can't be asked, so each process counts for itself: the connection is refused. "
+        "Is it running there? Correct the host and the port in RATE_LIMIT_REDIS_URL."
+    )
 
 
 def as_role(url: str, role: str) -> str:

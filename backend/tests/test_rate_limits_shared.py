@@ -68,6 +68,29 @@ async def failures(client: httpx.AsyncClient) -> float:
     return value(samples((await client.get("/metrics")).text), "tasks_rate_limit_store_failures_total")
 
 
+# Asked by the doctor
+
+
+def doctor_on(commands: Commands, url: str, database_url: str) -> str:
+    """What it says of the limits."""
+    settings = {"database_url": database_url, "better_auth_secret": SECRET} | SLOW
+    said = commands.run("tasks-api", "doctor", rate_limit_redis_url=url, **settings).stdout
+    (line,) = [line for line in said.splitlines() if " limits " in line]
+    return line
+
+
+def test_the_doctor_asks_as_a_request_does(redis: RedisServer, commands: Commands, database_url: str):
+    assert "ok   limits    all processes count together" in doctor_on(commands, redis.url, database_url)
+    redis.ask("ACL", "SETUSER", "reader", "on", ">secret", "~*", "+get")
+    at = redis.url.removeprefix("redis://")
+    said = doctor_on(commands, f"redis://reader:secret@{at}", database_url)
+    assert "the user may not run scripts. Let the user" in said
+    said = doctor_on(commands, f"redis://reader:wrong@{at}", database_url)
+    assert "it refuses the user or the password. Correct" in said
+    said = doctor_on(commands, f"rediss://{at}", database_url)
+    assert "no answer in time. Does a firewall stand between? One that does not speak TLS" in said
+
+
 # Together
 
 

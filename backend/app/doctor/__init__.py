@@ -1,7 +1,7 @@
 """`tasks-api doctor`: what is wrong with the configuration as it stands, and what to do about it.
 
-Each check (in `checks`, `keys` and `token`) looks at the subject and gives a finding. `causes` says why a
-server did not answer; `token` shows what `peek` can read, and `advice` what to do about it.
+Each check (in `checks`, `keys`, `limits` and `token`) looks at the subject and gives a finding. `causes` says
+why a server did not answer; `token` shows what `peek` can read, and `advice` what to do about it.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from app.config import Settings
 from app.doctor.checks import claims, clock, database, schema, secret, sessions
 from app.doctor.findings import Finding, problem
 from app.doctor.keys import keys
+from app.doctor.limits import limits
 from app.doctor.subject import SECONDS, Parts, Subject
 from app.doctor.threads import Unattended
 from app.doctor.token import token
@@ -29,6 +30,7 @@ _CHECKS: dict[str, Callable[[Subject], Awaitable[Finding]]] = {
     "claims": claims,
     "secret": secret,
     "sessions": sessions,
+    "limits": limits,
     "clock": clock,
     "token": token,
 }
@@ -71,7 +73,14 @@ async def _examine(settings: Settings, credential: str | None) -> int:
     app = create_app(settings)
     typer.echo(_READ)
     state = app.state
-    parts = Parts(settings, state.database, state.jwks, state.session_database, state.verifier)
+    parts = Parts(
+        settings,
+        state.database,
+        state.jwks,
+        state.session_database,
+        state.verifier,
+        state.rate_limits,
+    )
     try:
         subject = Subject(parts, credential)
         running = {name: asyncio.create_task(_found(check(subject))) for name, check in _CHECKS.items()}

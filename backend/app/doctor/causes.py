@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 import httpx2
+from redis import exceptions as redis
 
 
 class Cause(StrEnum):
@@ -25,6 +26,7 @@ class Cause(StrEnum):
     NO_TABLE = "the table is not there"
     NO_COLUMN = "a column is not there"
     NO_RIGHT = "the user may not read the table"
+    NO_SCRIPT = "the user may not run scripts"
     OTHER = "something else"
 
 
@@ -35,6 +37,9 @@ _KINDS: list[tuple[type[BaseException] | tuple[type[BaseException], ...], Cause]
     (ssl.SSLCertVerificationError, Cause.CERTIFICATE),
     (ssl.SSLError, Cause.TLS),
     (FileNotFoundError, Cause.NO_SOCKET),
+    (redis.AuthenticationError, Cause.LOGIN),
+    (redis.NoPermissionError, Cause.NO_SCRIPT),
+    (redis.BusyLoadingError, Cause.BUSY),
     ((ConnectionResetError, EOFError, httpx2.RemoteProtocolError), Cause.HUNG_UP),
 ]
 

@@ -13,6 +13,7 @@ from app.auth.key_document import fetch_document
 from app.auth.keys import Key, read_keys
 from app.config import Settings
 from app.database import Database
+from app.limiting import RateLimits
 
 #: With the closing of two pools (2 s each) everything ends within 15 s.
 SECONDS = 10
@@ -50,6 +51,7 @@ class Parts:
     jwks: Jwks | None
     session_database: Database | None
     verifier: Verifier
+    rate_limits: RateLimits
 
 
 class Subject:

@@ -73,8 +73,11 @@ class Store:
 
     async def open(self) -> None:
         """Open all connections, so that no request has to wait for it. Failing is left to the requests."""
-        nothing = [self._ask(_PREFIX, 0, 1, 0) for _ in range(_CONNECTIONS)]
-        await asyncio.gather(*nothing, return_exceptions=True)
+        await asyncio.gather(*(self.ask() for _ in range(_CONNECTIONS)), return_exceptions=True)
+
+    async def ask(self) -> None:
+        """Charge nobody nothing, to see whether that can be done; raises what the client of Redis does."""
+        await self._ask(_PREFIX, 0, 1, 0)
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
