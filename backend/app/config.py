@@ -19,6 +19,9 @@ BACKEND = Path(__file__).parents[1]
 #: What `.env.example` shows; production refuses it.
 EXAMPLE_SECRET = "replace-me-with-the-secret-of-your-front-end"  # noqa: S105 - an example, refused in production
 
+#: Of METRICS_TOKEN in production: 16 hexadecimal digits are 64 random bits.
+_SHORTEST_TOKEN = 16  # characters
+
 
 def _from_checkout(path: Path) -> Path:
     return BACKEND.parent / path
@@ -114,6 +117,8 @@ class Settings(LimitSettings, BetterAuthSettings):
                 )
             if self.better_auth_secret == EXAMPLE_SECRET:
                 raise ValueError("BETTER_AUTH_SECRET: this is the example's; everybody knows it")
+            if 0 < len(self.metrics_token) < _SHORTEST_TOKEN:
+                raise ValueError("METRICS_TOKEN: this one can be guessed; make another: openssl rand -hex 32")
             if "*" in self.cors_origin_list:
                 raise ValueError("CORS_ORIGINS: '*' is not for production; list your front end's origins")
         return self

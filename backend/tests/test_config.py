@@ -232,6 +232,7 @@ UNFIT = [
     ({"BETTER_AUTH_SECRET": ""}, "BETTER_AUTH_URL"),
     ({"BETTER_AUTH_SECRET": "x" * 31}, "BETTER_AUTH_SECRET"),
     ({"BETTER_AUTH_SECRET": EXAMPLE_SECRET}, "BETTER_AUTH_SECRET"),
+    ({"METRICS_TOKEN": "x" * 15}, "METRICS_TOKEN"),
     ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
     ({"CORS_ORIGINS": "https://a.example, *"}, "CORS_ORIGINS"),
 ]
@@ -245,9 +246,14 @@ def test_production_refuses_what_is_fit_for_development_only(environment, change
     assert str(refusal.value).startswith(f"{name}: ")
 
 
-def test_development_takes_the_example_and_a_star(environment):
-    environment({"BETTER_AUTH_SECRET": EXAMPLE_SECRET, "CORS_ORIGINS": "*"})
+def test_development_takes_the_example_a_short_token_and_a_star(environment):
+    environment({"BETTER_AUTH_SECRET": EXAMPLE_SECRET, "METRICS_TOKEN": "x", "CORS_ORIGINS": "*"})
     assert load_settings().cors_origin_list == ["*"]
+
+
+def test_production_takes_a_token_that_nobody_guesses(environment):
+    environment(PRODUCTION | {"METRICS_TOKEN": "x" * 16})
+    assert load_settings().metrics_on
 
 
 def test_secrets_stay_out_of_repr(environment):
