@@ -1,6 +1,7 @@
 """How a process that serves ends: it says so, serves on for a pause, and only then has its server stop."""
 
 import asyncio
+import logging
 import multiprocessing
 import signal
 import threading
@@ -11,6 +12,8 @@ from types import FrameType
 from typing import TypeAlias
 
 Handler: TypeAlias = Callable[[int, FrameType | None], None]
+
+_logger = logging.getLogger("app")
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
@@ -75,6 +78,12 @@ class Draining:
                 if signal.getsignal(number) is handle:
                     signal.signal(number, before[number])
 
+    def _pause_begins(
+        self, loop: asyncio.AbstractEventLoop, stop: Callable[[int], None], number: int
+    ) -> None:
+        _logger.info("draining: /health/ready is 503; this process serves on for %g s", self._pause)
+        loop.call_later(self._pause, stop, number)
+
     def _handler(self, stop: Handler) -> Handler:
         loop = asyncio.get_running_loop() if self._pause else None
         is_worker = multiprocessing.parent_process() is not None
@@ -89,7 +98,7 @@ class Draining:
             elif not self.began:
                 self.began = True
                 # Of all that a loop does, only this may be asked for in the middle of anything.
-                loop.call_soon_threadsafe(loop.call_later, self._pause, stop_once, number)
+                loop.call_soon_threadsafe(self._pause_begins, loop, stop_once, number)
             elif not is_worker:
                 stop(number, frame)
 

@@ -4,6 +4,7 @@ Alembic is imported by what runs migrations only: a process that serves is 11 MB
 """
 # ruff: noqa: PLC0415 - see above
 
+import logging
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -16,6 +17,8 @@ from app.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+_logger = logging.getLogger("app")
 
 
 def alembic_config(url: str) -> "Config":
@@ -73,13 +76,15 @@ def _known_revisions() -> list[str]:
 async def refuse_old_schema(url: str, settings: Settings) -> None:
     """Raise ConfigurationError when the schema is behind what this code was written for.
 
-    A database that can't be reached is no reason: the service starts, answers 503 and recovers. Nor is one
-    that is ahead: while a new version is rolled out, its migrations have run and the old one still serves.
+    A database that can't be reached is a warning: the service starts, answers 503 and recovers. One that is
+    ahead is fine: while a new version is rolled out, its migrations have run and the old one still serves.
     """
     database = Database(url, settings)
     try:
         found = await database.schema_revision()
-    except Unavailable:
+    except Unavailable as error:
+        cause = type(error.__cause__ or error).__name__
+        _logger.warning("DATABASE_URL: its schema is not checked, since it can't be reached (%s)", cause)
         return
     finally:
         await database.close()

@@ -79,6 +79,7 @@ def test_it_serves_on_for_the_pause_and_says_that_it_is_ending(
         assert time.monotonic() - began > 4.9
         assert refuses(service.port)
         assert service.nothing_left()
+        assert service.output.count("this process serves on for 5 s") == count
         assert "Traceback" not in service.output
 
 
