@@ -153,6 +153,24 @@ def test_a_million_addresses_take_no_more_than_a_hundred_thousand():
     assert resident() - before < 40 * 2**20
 
 
+async def test_an_address_stays_closed_when_another_is_closed_for_a_shorter_time():
+    """Of two tries one comes back a minute: who used the last up when one was nearly back waits a second."""
+    clock = Clock()
+    policy = Policy.of("address", "60/hour", 2)
+    assert policy
+    addresses = Addresses(MemoryBuckets(policy, clock), clock)
+    for _ in range(2):
+        await addresses.refused("short")
+    clock.now += 59 * 10**6
+    for address in ("long", "long", "long", "short"):
+        standing = await addresses.refused(address)
+    assert standing.retry_after == 1
+    clock.now += 2 * 10**6
+    assert addresses.any_closed
+    assert addresses.closed("long")
+    assert not addresses.closed("short")
+
+
 # Addresses
 
 PEER = "203.0.113.9"
@@ -417,9 +435,11 @@ async def test_who_guesses_the_metrics_token_has_the_tries_of_an_address(serve):
     statuses = [(await guesser.get("/metrics")).status_code for _ in range(11)]
     assert statuses == [401] * 10 + [429]
     assert (await client().get("/tasks")).status_code == 429
+    right = client(Authorization="Bearer the-token-of-the-metrics")
+    assert (await right.get("/metrics")).status_code == 429, "or who guesses on would see which is right"
     prometheus = client(address="192.0.2.2", Authorization="Bearer the-token-of-the-metrics")
     shown = (await prometheus.get("/metrics")).text
-    assert 'tasks_rate_limited_total{policy="address"} 2.0' in shown
+    assert 'tasks_rate_limited_total{policy="address"} 3.0' in shown
     assert 'tasks_rate_limited_total{policy="user"} 0.0' in shown
     assert "tasks_rate_limit_store_failures_total 0.0" in shown
 
