@@ -18,14 +18,6 @@ class Framing(HttpToolsProtocol):
     - HTTP/1.1 has one Host, and a well-formed one (RFC 9112 section 3.2).
     """
 
-    def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
-        try:
-            self.feed(data)
-        except httptools.HttpParserError:
-            self.logger.warning("Invalid HTTP request received.")
-            self.send_400_response("Invalid HTTP request received.")
-
     def feed(self, data: bytes) -> None:
         """Parse what came; raises HttpParserError, and never HttpParserUpgrade."""
         while data:

@@ -4,6 +4,7 @@ import asyncio
 from itertools import pairwise
 from typing import Any
 
+import httptools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,6 +48,16 @@ class Quiet(Wire):
     def resume_reading(self) -> None: ...
 
 
+class Fed(Framing):
+    """Nothing around it: who is refused is told so, and no more."""
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self.feed(data)
+        except httptools.HttpParserError:
+            self.send_400_response("malformed")
+
+
 async def seen(*pieces: bytes) -> tuple[list[str], bytes]:
     """What an application is asked when the pieces arrive one by one, and what goes back."""
     requests: list[str] = []
@@ -62,7 +73,7 @@ async def seen(*pieces: bytes) -> tuple[list[str], bytes]:
         await send({"type": "http.response.body"})
 
     state, wire = ServerState(), Quiet()
-    protocol = Framing(Config(app, log_config=None, access_log=False, lifespan="off"), state, {})
+    protocol = Fed(Config(app, log_config=None, access_log=False, lifespan="off"), state, {})
     protocol.connection_made(wire)
     for piece in pieces:
         protocol.data_received(piece)
