@@ -79,7 +79,7 @@ class Admission:
     def refusal(self, scope: Mapping[str, Any]) -> tuple[bytes, bytes]:
         """Return the answer of a request that may not, without the headers of the server's own."""
         if not self._shed:
-            asyncio.get_running_loop().call_later(_TELL_SECONDS, self._tell)
+            asyncio.get_running_loop().call_later(_TELL_SECONDS, self.tell)
         self._shed += 1
         error, origin = Overloaded(), self._origin(scope)
         kind = origin, error.headers["Retry-After"]
@@ -105,8 +105,10 @@ class Admission:
         self._begun = 0
         self._by_credential.clear()
 
-    def _tell(self) -> None:
-        """Say it once a second, and not of each request: that would cost more than to refuse it."""
+    def tell(self) -> None:
+        """Say how many were refused: once a second, since of each it would cost more than to refuse it."""
+        if not self._shed:
+            return
         _logger.warning("%s: refused %d requests before they began", Overloaded.code, self._shed)
         self._observer.requests_shed(self._shed)
         self._shed = 0

@@ -165,6 +165,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
 
 async def close(app: FastAPI) -> None:
     """Give back what the app holds in the running event loop; it may be used again, in any."""
+    app.state.admission.tell()
     if app.state.jwks is not None:
         await app.state.jwks.close()
     if app.state.session_database is not None:

@@ -204,3 +204,13 @@ async def test_the_log_has_one_line_for_all_of_a_second_and_the_metrics_count_ea
             while refused() != count:  # noqa: ASYNC110 - no event for it
                 await asyncio.sleep(0.05)
     assert f"OVERLOADED: refused {count} requests before they began" in caplog.messages
+
+
+async def test_what_was_refused_in_the_last_second_of_a_process_is_told_at_its_end(narrow, caplog):
+    count = statuses(await at_once(narrow, [request(user) for user in users(100)])).count(503)
+    assert count
+    with caplog.at_level(logging.WARNING):
+        caplog.clear()
+        await close(narrow)
+        await close(narrow)
+    assert caplog.messages == [f"OVERLOADED: refused {count} requests before they began"]
