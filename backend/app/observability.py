@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from pythonjsonlogger.core import RESERVED_ATTRS
+
 from app.config import Settings
 
 requests = logging.getLogger("app.requests")
@@ -84,6 +86,7 @@ def _config(settings: Settings) -> dict[str, Any]:
         "fmt": "%(levelname)s %(name)s %(message)s",
         "rename_fields": {"levelname": "level", "name": "logger"},
         "timestamp": True,
+        "reserved_attrs": [*RESERVED_ATTRS, "color_message"],  # uvicorn's text again, for a terminal
     }
     return {
         "version": 1,

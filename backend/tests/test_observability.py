@@ -52,6 +52,15 @@ async def test_each_request_is_one_line_of_json(log_as_json, alice, capsys):
     assert first["user"] == second["user"] == user_hash(task["user_id"])
 
 
+def test_a_line_of_the_server_has_no_second_text_for_terminals(log_as_json, capsys):
+    log_as_json()
+    said = "Started server process [%d]"
+    logging.getLogger("uvicorn.error").info(said, 7, extra={"color_message": "\x1b[36m%d\x1b[0m"})
+    (line,) = map(json.loads, lines(capsys))
+    assert line.keys() == {"level", "logger", "message", "timestamp"}
+    assert line["message"] == "Started server process [7]"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "route", "status"),
     [
