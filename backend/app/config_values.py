@@ -131,5 +131,8 @@ def redis_url(text: str) -> str:
     if plain and not re.fullmatch(
         r"rediss?://([^@/\s]*@)?[^@/\s?#]+(/[0-9]*)?(\?[^\s#]*)?|unix://\S+", plain
     ):
-        raise ValueError("must be like redis://user:password@host:6379/0, or rediss:// with TLS")
+        raise ValueError(
+            "must be like redis://user:password@host:6379/0, rediss:// with TLS, or unix:///run/redis.sock; "
+            "in the password / and @ are %2F and %40"
+        )
     return plain

@@ -24,10 +24,15 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def socket_url(self) -> str:
+        return f"unix://{self._folder}/redis.sock?db=0"
+
     def start(self) -> None:
         program = shutil.which("redis-server")
         assert program, "make test-faults installs redis-server"
-        options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(self._folder)]
+        options = ["--bind", "127.0.0.1", "--unixsocket", str(self._folder / "redis.sock")]
+        options += ["--save", "", "--appendonly", "no", "--dir", str(self._folder)]
         self._process = subprocess.Popen(
             [program, "--port", str(self.port), *options],
             stdout=subprocess.DEVNULL,

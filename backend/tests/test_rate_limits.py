@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from app.auth.tokens import sign
 from app.config import Settings
+from app.errors import ConfigurationError
 from app.limiting import RateLimits
 from app.limiting.addresses import Addresses
 from app.limiting.buckets import MemoryBuckets
@@ -461,6 +462,25 @@ async def test_a_page_of_another_origin_may_read_how_it_stands(serve):
         assert {"RateLimit", "RateLimit-Policy", "Retry-After"} <= set(exposed.split(", "))
         assert answer.headers["RateLimit"]
     assert answers[-1].status_code == 429
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:canary@host:99999", "redis://:canary/and@host", "redis://:canary@host?canary=1"]
+)
+def test_an_address_that_the_client_of_redis_cannot_use_is_refused_at_the_start(settings: Settings, url):
+    with pytest.raises(ConfigurationError) as refusal:
+        create_app(settings.model_copy(update={"rate_limit": "60/hour", "rate_limit_redis_url": url}))
+    assert str(refusal.value).startswith("RATE_LIMIT_REDIS_URL: ")
+    assert "canary" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.255.255.254", "unix:///nowhere/redis.sock", "rediss://u:p@127.0.0.1:1/0"]
+)
+async def test_who_has_a_redis_that_is_not_there_is_served(serve, url):
+    client = await serve(rate_limit_redis_url=url)
+    alice = client(someone())
+    assert {(await alice.get("/tasks")).status_code for _ in range(3)} == {200}
 
 
 async def test_off_is_off(serve):

@@ -94,6 +94,13 @@ def test_the_doctor_asks_as_a_request_does(redis: RedisServer, commands: Command
 # Together
 
 
+async def test_a_unix_socket_is_an_address_too(redis: RedisServer, settings: Settings):
+    async with served(settings, rate_limit_redis_url=redis.socket_url) as (_, client):
+        assert (await client.get("/tasks", headers=bearer())).status_code == 200
+        assert await failures(client) == 0
+    assert redis.charges() > 1
+
+
 def on_connections_of_their_own(service: Service, number: int, headers: dict[str, str]) -> Counter[int]:
     """Ask over so many connections, all of them open at once, so that each worker has some."""
     clients = [httpx.Client(base_url=service.url, timeout=30, verify=TLS) for _ in range(number)]

@@ -27,6 +27,7 @@ class Cause(StrEnum):
     NO_COLUMN = "a column is not there"
     NO_RIGHT = "the user may not read the table"
     NO_SCRIPT = "the user may not run scripts"
+    NOT_REDIS = "what answers there is no Redis"
     OTHER = "something else"
 
 
@@ -40,6 +41,7 @@ _KINDS: list[tuple[type[BaseException] | tuple[type[BaseException], ...], Cause]
     (redis.AuthenticationError, Cause.LOGIN),
     (redis.NoPermissionError, Cause.NO_SCRIPT),
     (redis.BusyLoadingError, Cause.BUSY),
+    (redis.InvalidResponse, Cause.NOT_REDIS),
     ((ConnectionResetError, EOFError, httpx2.RemoteProtocolError), Cause.HUNG_UP),
 ]
 

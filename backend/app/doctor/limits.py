@@ -9,10 +9,14 @@ _ADVICE = {
     Cause.UNKNOWN_HOST: "Correct the host in RATE_LIMIT_REDIS_URL.",
     Cause.TIMEOUT: "Does a firewall stand between? One that does not speak TLS has no answer to rediss://.",
     Cause.CERTIFICATE: "Name its authority with ssl_ca_certs in RATE_LIMIT_REDIS_URL.",
-    Cause.NO_SOCKET: "Correct the path in RATE_LIMIT_REDIS_URL.",
+    Cause.NO_SOCKET: "Correct the path in RATE_LIMIT_REDIS_URL: of the socket, or of ssl_ca_certs.",
+    Cause.NOT_REDIS: "Correct the host and the port in RATE_LIMIT_REDIS_URL.",
+    Cause.BUSY: "Try again in a moment.",
     Cause.LOGIN: "Correct the user and the password in RATE_LIMIT_REDIS_URL.",
     Cause.NO_SCRIPT: "Let the user of RATE_LIMIT_REDIS_URL run scripts, on keys like tasks-api:limit:*.",
 }
+
+_OTHERWISE = "Correct the database's number and the options in RATE_LIMIT_REDIS_URL; its log may say more."
 
 
 async def limits(subject: Subject) -> Finding:
@@ -27,8 +31,8 @@ async def limits(subject: Subject) -> Finding:
     try:
         await rate_limits.store.ask()
     except Exception as error:  # noqa: BLE001 - the client's own, and those of the way to it
-        advice = _ADVICE.get(cause_of(error), "")
+        advice = _ADVICE.get(cause_of(error), _OTHERWISE)
         return problem(
-            f"Redis can't be asked, so each process counts for itself: {in_words(error)}. {advice}".rstrip()
+            f"Redis can't be asked, so each process counts for itself: {in_words(error)}. {advice}"
         )
     return ok("all processes count together: Redis answers")

@@ -143,4 +143,6 @@ def _locked_or_running(lock: TextIO, data_dir: Path) -> bool:
         else:
             return True
         time.sleep(POLL_SECONDS)
-    raise ConfigurationError(f"DATA_DIR: another process holds {data_dir} and does not start its server")
+    raise ConfigurationError(
+        f"DATA_DIR: another process holds {data_dir} and its server does not run; stop it, and start it again"
+    )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from app.errors import ConfigurationError
 from app.observer import Observer
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ _SOCKET_SECONDS = 1
 _RETRY_SECONDS = 1
 _CONNECTIONS = 8
 _PREFIX = "tasks-api:limit"
+#: `limits` wants an address with a port, and goes by the pool that it is given.
+_ANY = "async+redis://localhost:6379"
 
 _ALONE = "rate limits: no answer from Redis (%s); each process counts for itself meanwhile"
 _TOGETHER = "rate limits: Redis answers again; all processes count together"
@@ -137,7 +140,8 @@ class Store:
 def _connector(url: str) -> "Callable[[], AsyncScript]":
     """Return what makes a storage of `limits` that knows our script; connections are opened when needed.
 
-    What it takes is imported here, when the application is made: it would hold up the first request.
+    What it takes is imported here, when the application is made: it would hold up the first request. Raises
+    ConfigurationError for what the client can't use; its own words would quote the password.
     """
     from limits.aio.storage import RedisStorage  # noqa: PLC0415 - nobody else pays for these imports
     from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415
@@ -155,8 +159,15 @@ def _connector(url: str) -> "Callable[[], AsyncScript]":
             retry=Retry(NoBackoff(), 1, supported_errors=(Closed,)),  # closed by the server meanwhile
         )
         options: dict[str, Any] = {"connection_pool": pool}
-        bridge: Any = RedisStorage(f"async+{url}", implementation="redispy", **options).bridge
+        bridge: Any = RedisStorage(_ANY, implementation="redispy", **options).bridge
         script: AsyncScript = bridge.get_connection().register_script(_CHARGE)
         return script
 
+    try:
+        pool: Any = connect().registered_client.connection_pool
+        pool.make_connection()  # it does not connect yet
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            "RATE_LIMIT_REDIS_URL: the client of Redis can't use it; correct the port, or what follows the ?"
+        ) from None
     return connect
