@@ -88,7 +88,7 @@ bench-live: $(READY) ## measure what 5,000 idle listeners cost a process, in a m
 bench-metrics: $(READY) ## measure what counting for /metrics adds to a request, in half a minute
 	@$(IN_BACKEND) $(BIN)/python -m bench.metrics
 
-bench-overload: $(READY) ## measure what is left of the service under 10 times the load that it can serve, in six minutes
+bench-overload: $(READY) ## measure what is left of the service under 10 times the load that it can serve, in seven minutes
 	@$(IN_BACKEND) $(UV) sync --quiet --locked --extra embedded --group bench
 	@$(IN_BACKEND) $(BIN)/python -m bench.overload
 

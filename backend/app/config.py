@@ -80,7 +80,7 @@ class Settings(LimitSettings, BetterAuthSettings):
     metrics_token: Annotated[str, AfterValidator(bearer)] = Field(
         default="",
         repr=False,
-        description="What /metrics wants as `Authorization: Bearer`; without it it is open to everybody.",
+        description="What /metrics wants as `Authorization: Bearer`; if on without one, it is open to all.",
     )
     docs: Annotated[Literal["auto", "on", "off"], BeforeValidator(lower)] = Field(
         default="auto",
@@ -118,7 +118,9 @@ class Settings(LimitSettings, BetterAuthSettings):
             if self.better_auth_secret == EXAMPLE_SECRET:
                 raise ValueError("BETTER_AUTH_SECRET: this is the example's; everybody knows it")
             if 0 < len(self.metrics_token) < _SHORTEST_TOKEN:
-                raise ValueError("METRICS_TOKEN: this one can be guessed; make another: openssl rand -hex 32")
+                raise ValueError(
+                    "METRICS_TOKEN: fewer than 16 characters can be guessed; openssl rand -hex 32"
+                )
             if "*" in self.cors_origin_list:
                 raise ValueError("CORS_ORIGINS: '*' is not for production; list your front end's origins")
         return self

@@ -63,7 +63,7 @@ class LimitSettings(BaseSettings):
         default=5,
         gt=0,
         le=60,
-        description="Seconds that path and headers may take to arrive, or to begin at all; then 408.",
+        description="Seconds that path and headers may take; then 408, or, if nothing came, no answer.",
     )
     request_body_timeout: float = Field(
         default=5,

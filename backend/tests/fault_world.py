@@ -123,7 +123,7 @@ class World:
         seen = self.traffic.since(began)
         slowest = max(one.seconds for one in seen)
         refused = [one for one in seen if one.status not in SERVED]
-        print(  # noqa: T201 - figures, for pytest -s
+        print(  # noqa: T201 - figures, for pytest -rP
             f"{len(seen)} requests, {len(refused)} refused, slowest {slowest:.2f} s, "
             f"failures until {recovered:.2f} s after"
         )
