@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable
 
-from app.errors import Unavailable
+from app.errors import NotAsked
 
 _logger = logging.getLogger("app")
 
@@ -34,12 +34,12 @@ class Breaker:
         self.closed = True  #: to be asked first: it costs the least
 
     def admit(self) -> None:
-        """Let this caller through if it is the one that may try; else raise Unavailable."""
+        """Let this caller through if it is the one that may try; else raise NotAsked."""
         if self.closed:
             return
         left = self._opens - self._clock()
         if left > 0:
-            raise Unavailable(retry_after=math.ceil(left))
+            raise NotAsked(retry_after=math.ceil(left))
         self._trying = True
         self._opens = self._clock() + _TRY_SECONDS
 

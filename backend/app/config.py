@@ -118,9 +118,7 @@ class Settings(LimitSettings, BetterAuthSettings):
             if self.better_auth_secret == EXAMPLE_SECRET:
                 raise ValueError("BETTER_AUTH_SECRET: this is the example's; everybody knows it")
             if 0 < len(self.metrics_token) < _SHORTEST_TOKEN:
-                raise ValueError(
-                    "METRICS_TOKEN: fewer than 16 characters can be guessed; openssl rand -hex 32"
-                )
+                raise ValueError("METRICS_TOKEN: fewer than 16 characters are guessed; openssl rand -hex 32")
             if "*" in self.cors_origin_list:
                 raise ValueError("CORS_ORIGINS: '*' is not for production; list your front end's origins")
         return self

@@ -1,6 +1,7 @@
 """The circuit breaker, by a clock of its own, and before a database that is not there."""
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from app.breaker import Breaker
 from app.config import Settings
 from app.database import Database
 from app.errors import Unavailable
+from app.main import close, create_app
+from tests.conftest import SECRET
+from tests.servers import UNLIMITED
 from tests.test_database import ECHO, FAILING, SLEEP, opened
 
 FAILURES = 5
@@ -128,6 +132,21 @@ async def test_before_a_server_that_is_silent_only_the_first_wait(silent):
             await database.fetch(ECHO, value=1)
     assert time.monotonic() - began < 0.5
     await database.close()
+
+
+async def test_who_is_not_asked_for_costs_the_log_one_line_with_the_reason(silent, client_for, caplog):
+    url = f"postgresql://u:p@127.0.0.1:{silent.getsockname()[1]}/d"
+    app = create_app(Settings(database_url=url, better_auth_secret=SECRET, database_timeout=1.1, **UNLIMITED))
+    async with client_for("alice", app) as client:
+        for _ in range(FAILURES):
+            app.state.database._breaker.lost_contact()  # noqa: SLF001 - five who wait at once, but sooner
+        with caplog.at_level(logging.INFO):
+            caplog.clear()
+            assert (await client.get("/tasks")).status_code == 503
+    ours = [record for record in caplog.records if record.name.startswith("app")]
+    lines = [(record.name, getattr(record, "reason", None)) for record in ours]
+    assert lines == [("app.requests", "the database does not answer; it was not asked")]
+    await close(app)
 
 
 async def test_the_health_check_asks_whatever_the_breaker_says_and_closes_it(database_url):

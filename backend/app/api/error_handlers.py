@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
-from app.errors import AppError, MethodNotAllowed, NotFound, Overloaded, ValidationFailed
+from app.errors import AppError, MethodNotAllowed, NotAsked, NotFound, Overloaded, ValidationFailed
 from app.observability import where
 from app.schemas.error import ErrorResponse
 
@@ -69,8 +69,9 @@ def add_error_handlers(app: FastAPI) -> None:
 
     async def family(request: Request, error: AppError) -> Response:
         request.state.reason, request.state.code = error.reason, error.code
-        # Under overload the lines of the requests say enough, and each more would make it worse.
-        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Overloaded):
+        # Of these the lines of the requests say enough, and each more would make it worse.
+        of_many = isinstance(error, Overloaded | NotAsked)
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not of_many:
             cause = error.__cause__ or error
             state = getattr(cause, "sqlstate", None) or ""
             hint = error.reason or _HINTS.get(state)

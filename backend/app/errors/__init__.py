@@ -28,6 +28,7 @@ from app.errors.family import (
 )
 from app.errors.server import (
     InternalError,
+    NotAsked,
     OutcomeUnknown,
     Overloaded,
     SignInUnavailable,
@@ -46,6 +47,7 @@ __all__ = [
     "HeadersTooLarge",
     "InternalError",
     "MethodNotAllowed",
+    "NotAsked",
     "NotFound",
     "OutcomeUnknown",
     "Overloaded",

@@ -20,6 +20,13 @@ class Unavailable(AppError):
         super().__init__(message, headers={"Retry-After": str(retry_after)}, reason=reason)
 
 
+class NotAsked(Unavailable):
+    """The database did not answer others, so it was not asked; somebody asks again after `retry_after`."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(retry_after=retry_after, reason="the database does not answer; it was not asked")
+
+
 class TooLate(Unavailable):
     """The request took too long; what it still had to do was not begun."""
 
