@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 from app.errors import Overloaded
+from app.held import Held
 from app.throttle import Throttle
 
 #: How much of the pace is what was seen last.
@@ -14,6 +15,9 @@ _NEWEST = 1 / 16
 
 #: Seconds for which the pace is known once nobody waits any more: what held up those of then is over.
 _KNOWN_SECONDS = 1
+
+#: Seconds between two looks at how it goes, while anybody waits.
+_LOOK_SECONDS = 0.05
 
 #: Of its patience, how much the queue counts on: the pace varies, and who waits in vain costs the most.
 _SURE = 0.6
@@ -33,20 +37,22 @@ class Slots:
     get a third each, and whoever has none finds some. Whoever has the fewest slots is called first, among
     equals the one who came first.
 
-    While this process is what everybody waits for, only some of the slots are open.
+    While this process is what everybody waits for, fewer than there are slots are at work at the same time;
+    what hangs in the database is none of them.
 
     The queue has as many places as are called within most of `patience` seconds at the present pace, at least
     one for each slot and at most `places`: who would wait in vain is told at once.
     """
 
     def __init__(self, size: int, places: int, patience: float, throttle: Throttle | None = None) -> None:
-        self._size = self._left = size
+        self._size = size
         self._throttle = throttle or Throttle(size)
+        self._looking: asyncio.TimerHandle | None = None
         self._most = places
         self._patience = patience
         self._pace = 0.0  # seconds between two calls, while somebody waits
         self._called_at = 0.0
-        self._held = Counter[str]()
+        self._held = Held()
         self._waiting = OrderedDict[_Waiting, None]()  # a set, in the order of coming
         self._places = Counter[str | None]()
 
@@ -62,17 +68,15 @@ class Slots:
     @property
     def room(self) -> int:
         """How many more can be taken on now, to be served or to wait."""
-        return max(0, self._free + self._places_left)
+        return max(0, min(self._free, self._may_begin)) + max(0, self._places_left)
 
     async def take(self, user: str | None, *, patient: bool = False) -> None:
         """Take a slot; raises Overloaded when too many wait already, or none comes free in time.
 
         Who is `patient` may always wait, and as long as it takes.
         """
-        if not self._may_have_one(user) and self._throttle.look():
-            self._call_next()
         if self._may_have_one(user):
-            self._hold(user)
+            self._held.take(user)
             return
         if not patient and self._in_queue(user) >= self._places_left:
             raise Overloaded("too many wait for the database")
@@ -80,19 +84,16 @@ class Slots:
 
     def give_back(self, user: str | None) -> None:
         """Leave the slot to the next."""
-        self._left += 1
-        if user is not None:
-            self._held[user] -= 1
-            if not self._held[user]:
-                del self._held[user]
+        self._held.give_back(user)
         if self._waiting:
-            self._throttle.look()
             self._call_next()
 
     async def _wait(self, waiting: _Waiting, *, patient: bool) -> None:
         if not self._waiting:
             self._pace = self._present_pace
             self._called_at = time.monotonic()
+        if self._looking is None:
+            self._look_later()
         self._waiting[waiting] = None
         self._places[waiting.user] += 1
         timer = None if patient else waiting.called.get_loop().call_later(self._patience, _give_up, waiting)
@@ -110,9 +111,9 @@ class Slots:
 
     def _call_next(self) -> None:
         """Call those who may go on now: mostly one, as one slot came free."""
-        while self._free > 0 and (first := self._first_waiting()) and self._may_have_one(first.user):
+        while self._free and (first := self._first_waiting()) and self._may_have_one(first.user):
             self._leave_queue(first)
-            self._hold(first.user)
+            self._held.take(first.user)
             first.called.set_result(None)
             now = time.monotonic()
             self._pace += (now - self._called_at - self._pace) * _NEWEST
@@ -124,7 +125,7 @@ class Slots:
         for waiting in self._waiting:
             if waiting.called.done():
                 continue  # it is about to leave
-            held = self._held_by(waiting.user)
+            held = self._held.by(waiting.user)
             if not held:
                 return waiting
             if held < fewest:
@@ -137,21 +138,31 @@ class Slots:
         if not self._places[waiting.user]:
             del self._places[waiting.user]
 
-    def _hold(self, user: str | None) -> None:
-        self._left -= 1
-        if user is not None:
-            self._held[user] += 1
-
-    def _held_by(self, user: str | None) -> int:
-        return 0 if user is None else self._held.get(user, 0)
-
     def _may_have_one(self, user: str | None) -> bool:
-        return self._held_by(user) < self._free
+        return self._held.by(user) < self._free and self._may_begin > 0
 
     @property
     def _free(self) -> int:
-        """How many slots are open and not taken; negative while more are taken than are open."""
-        return self._left - self._throttle.closed
+        return self._size - self._held.count
+
+    @property
+    def _may_begin(self) -> int:
+        """How many more may be at work; negative while more are than may."""
+        return self._throttle.open - (self._held.count - self._held.hanging)
+
+    def _look_later(self) -> None:
+        self._looking = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """See, as long as anybody waits, whether it is this process that is waited for, and what hangs."""
+        if not self._waiting:
+            self._throttle.end()
+            self._looking = None
+            return
+        self._held.look()
+        self._throttle.look()
+        self._call_next()
+        self._look_later()
 
     def _in_queue(self, user: str | None) -> int:
         return 0 if user is None else self._places.get(user, 0)

@@ -1,4 +1,4 @@
-"""Fewer slots while this process is what everybody waits for, and not the database.
+"""Fewer statements at the same time while this process is what everybody waits for, and not the database.
 
 What it does for many requests by turns costs more than one after the other: each of them finds the
 processor's caches full of the others' (lists of 1,000: a fifth more by ten than by two; decision 0022).
@@ -7,10 +7,8 @@ processor's caches full of the others' (lists of 1,000: a fifth more by ten than
 import time
 from collections.abc import Callable
 
-#: Long enough to say what is usual, in seconds.
-_WINDOW = 0.05
-
-#: Of that time this thread has had the processor: more, and everybody waits for it; less, and it waits too.
+#: Shares of its time in which a thread has the processor: above the first everybody waits for it, below the
+#: second it waits for others too.
 _FULL, _NOT_FULL = 0.95, 0.9
 
 #: While one waits for the database, another is served.
@@ -18,10 +16,11 @@ _FEWEST = 2
 
 
 class Throttle:
-    """How many of the slots are closed: none, or all but as few as keep the process busy.
+    """How many statements may be at work: as many as there are slots, or as few as keep the process busy.
 
-    They are closed one by one and opened by halves, so that it is found out soon that the database is what is
-    waited for. A machine that has other things to do is no reason: on one nobody has the processor always.
+    There is one fewer after each look that found the process busy, and half of what was taken away comes back
+    after one that did not: then the database is what is waited for, and that has to be found out soon. A
+    machine that has other things to do is no reason: on one nobody has the processor always.
     """
 
     def __init__(
@@ -30,26 +29,20 @@ class Throttle:
         clock: Callable[[], float] = time.monotonic,
         worked: Callable[[], float] = time.thread_time,
     ) -> None:
-        self.closed = 0
-        self._most = max(0, slots - _FEWEST)
+        self.open = self._slots = slots
         self._clock, self._worked = clock, worked
         self._since, self._had = clock(), worked()
 
-    def look(self) -> bool:
-        """See how busy the running thread was since it was last seen; return whether slots were opened.
-
-        To be called while somebody waits for a slot.
-        """
-        now = self._clock()
-        passed = now - self._since
-        if passed < _WINDOW:
-            return False
-        had = self._worked()
-        share = (had - self._had) / passed
+    def look(self) -> None:
+        """See how busy the thread was since the last look; to be called regularly while anybody waits."""
+        now, had = self._clock(), self._worked()
+        share = (had - self._had) / max(now - self._since, 1e-9)
         self._since, self._had = now, had
-        before = self.closed
         if share > _FULL:
-            self.closed = min(before + 1, self._most)
+            self.open = max(self.open - 1, min(self._slots, _FEWEST))
         elif share < _NOT_FULL:
-            self.closed = before // 2
-        return self.closed < before
+            self.open = self._slots - (self._slots - self.open) // 2
+
+    def end(self) -> None:
+        """Hear that nobody waits any more."""
+        self.open = self._slots

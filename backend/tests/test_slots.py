@@ -1,13 +1,13 @@
 """Who may use the database when more want to than can: how many wait, who is next, who is told to go."""
 
 import asyncio
+import time
 
 import pytest
 
 from app.errors import Overloaded
 from app.slots import _KNOWN_SECONDS, Slots
 from app.throttle import Throttle
-from tests.test_throttle import Processor
 
 LONG = 30
 Served = list[str | None]
@@ -229,36 +229,101 @@ async def test_what_held_up_those_before_is_forgotten_when_it_is_over():
     assert [await took(slots, f"user-{number}") for number in range(101)] == [True] * 101
 
 
-async def test_while_the_process_is_what_is_waited_for_few_have_a_slot():
-    processor, served = Processor(), Served()
-    slots = Slots(10, 100, LONG, Throttle(10, *processor.clocks))
-    for number in range(10):
-        await slots.take(f"user-{number}")
-    tasks = [waits(slots, f"user-{number}", served) for number in range(10, 40)]
-    await settled()
-    for number in range(9):
-        processor.passes(0.06, working=0.06)
-        slots.give_back(f"user-{number}")
-        await settled()
-    assert len(served) == 1, "as those had who were there before, only two are left"
-    assert slots.room == 100 - 29
-    for task in tasks:
-        task.cancel()
+# While this process is what everybody waits for
 
 
-async def test_who_comes_when_the_database_holds_up_the_few_finds_the_others_open():
-    processor, served = Processor(), Served()
-    slots = Slots(10, 100, LONG, Throttle(10, *processor.clocks))
-    for number in range(10):
-        await slots.take(f"user-{number}")
-    before = waits(slots, "before", served)
-    await settled()
-    for number in range(8):
-        processor.passes(0.06, working=0.06)
-        slots.give_back(f"user-{number}")
-    await settled()
-    assert not served
-    processor.passes(0.06, working=0)
-    after = waits(slots, "after", served)
-    await asyncio.gather(before, after)
-    assert {*served} == {"before", "after"}
+class Busy:
+    """A thread that has the processor for a share of its time."""
+
+    def __init__(self, share: float = 1) -> None:
+        self.share = share
+        self._at = time.monotonic()
+        self._worked = 0.0
+
+    def worked(self) -> float:
+        now = time.monotonic()
+        self._worked += (now - self._at) * self.share
+        self._at = now
+        return self._worked
+
+
+def busy_slots(busy: Busy) -> Slots:
+    return Slots(10, 1000, LONG, Throttle(10, worked=busy.worked))
+
+
+class Load:
+    """Users of which each has one statement, that takes a while."""
+
+    def __init__(self, slots: Slots, seconds: float = 0.01) -> None:
+        self._slots = slots
+        self._seconds = seconds
+        self._at_work = 0
+        self.seen: list[int] = []  #: how many were at work when one began
+
+    async def one(self, user: str) -> None:
+        await self._slots.take(user)
+        self._at_work += 1
+        self.seen.append(self._at_work)
+        await asyncio.sleep(self._seconds)
+        self._at_work -= 1
+        self._slots.give_back(user)
+
+    async def all_of(self, count: int) -> None:
+        await asyncio.gather(*(self.one(f"user-{number}") for number in range(count)))
+
+
+@pytest.mark.parametrize(("share", "last"), [(1, 2), (0.5, 10)])
+async def test_few_are_at_work_at_the_same_time_while_the_processor_is_short(share, last):
+    slots = busy_slots(Busy(share))
+    load = Load(slots)
+    await load.all_of(400)
+    assert load.seen[:10] == [*range(1, 11)]
+    assert max(load.seen[-50:]) == last
+    await asyncio.sleep(0.1)
+    assert slots.room == 1010, "and when nobody waits, all are open again"
+
+
+async def test_what_hangs_in_the_database_keeps_nobody_from_being_served():
+    """Not by five statements of one user, who could take more; and nobody else has to come to find it out."""
+    slots, served = busy_slots(Busy()), Served()
+    for _ in range(5):
+        await slots.take("greedy")
+    load = Load(slots)
+    loading = asyncio.create_task(load.all_of(300))
+    await asyncio.sleep(0.7)
+    assert max(load.seen[-20:]) == 2
+    assert slots.room == 1000 - (300 - len(load.seen))
+    async with asyncio.timeout(0.5):
+        await waits(slots, "victim", served)
+        await waits(slots, None, served, patient=True)
+    await loading
+    async with asyncio.timeout(1):
+        for number in range(3):  # as many as are left of ten
+            await waits(slots, f"stuck-{number}", served)
+
+
+async def test_nobody_waits_in_an_idle_process_for_two_that_hang():
+    busy, served = Busy(), Served()
+    slots = busy_slots(busy)
+    await Load(slots).all_of(350)
+    for user in ("one", "two"):
+        await slots.take(user)
+    busy.share = 0
+    waiting = [waits(slots, user, served, patient=user is None) for user in ("victim", None)]
+    async with asyncio.timeout(0.5):
+        await asyncio.gather(*waiting)
+
+
+async def test_the_slots_that_hung_count_again_when_they_are_given_back():
+    slots = busy_slots(Busy())
+    for user in ("a", "b", "c"):
+        await slots.take(user)
+    load = Load(slots)
+    loading = asyncio.create_task(load.all_of(500))
+    await asyncio.sleep(0.7)
+    for user in ("a", "b", "c"):
+        slots.give_back(user)
+    await asyncio.sleep(0.1)
+    before = len(load.seen)
+    await loading
+    assert max(load.seen[before:]) == 2
