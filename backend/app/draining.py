@@ -81,6 +81,8 @@ class Draining:
     def _pause_begins(
         self, loop: asyncio.AbstractEventLoop, stop: Callable[[int], None], number: int
     ) -> None:
+        if self._stopped is not None:  # a second signal was quicker
+            return
         _logger.info("draining: /health/ready is 503; this process serves on for %g s", self._pause)
         loop.call_later(self._pause, stop, number)
 

@@ -79,12 +79,15 @@ _restored: set[str] = set()
 @schemathesis.hook
 def after_call(_context: object, case: Any, response: Any) -> None:
     """Follow deletes and restores: what was deleted once more is not back."""
-    if 200 <= response.status_code < 300:
-        task = str((case.path_parameters or {}).get("task_id"))
-        if case.method == "DELETE":
-            _restored.discard(task)
-        elif case.path.endswith("/restore"):
-            _restored.add(task)
+    if not 200 <= response.status_code < 300:
+        return
+    task = str((case.path_parameters or {}).get("task_id"))
+    if case.path.endswith("/batch"):
+        _restored.difference_update(str(operation.get("id")) for operation in _tasks(case.body))
+    elif case.method == "DELETE":
+        _restored.discard(task)
+    elif case.path.endswith("/restore"):
+        _restored.add(task)
 
 
 @schemathesis.hook

@@ -1,6 +1,7 @@
 """A process that is about to end says so first, and goes on serving for a pause."""
 
 import asyncio
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,8 +47,10 @@ async def test_a_signal_is_passed_on_only_after_the_pause(number):
         assert (told, len(passed_on)) == (["told"], 1)
 
 
-async def test_a_second_signal_ends_the_pause_and_is_told_of_once():
+async def test_a_second_signal_ends_the_pause_and_is_told_of_once(caplog):
     told: list[str] = []
+    caplog.set_level(logging.INFO, "app")
+    caplog.clear()
     draining = Draining(PAUSE, 1)
     with signals_noted(signal.SIGTERM) as passed_on, draining.before_signals(lambda: told.append("told")):
         signal.raise_signal(signal.SIGTERM)
@@ -55,6 +58,7 @@ async def test_a_second_signal_ends_the_pause_and_is_told_of_once():
         assert (told, len(passed_on)) == (["told"], 1)
         await asyncio.sleep(2 * PAUSE)
         assert (told, len(passed_on)) == (["told"], 1)
+        assert not caplog.messages, "there was no pause to speak of"
         signal.raise_signal(signal.SIGTERM)  # what a third one means is the server's matter
         assert (told, len(passed_on)) == (["told"], 2)
 

@@ -26,7 +26,8 @@ class Cause(StrEnum):
     NO_TABLE = "the table is not there"
     NO_COLUMN = "a column is not there"
     NO_RIGHT = "the user may not read the table"
-    NO_SCRIPT = "the user may not run scripts"
+    NO_SCRIPT = "the user may not run the script, or not on its keys"
+    READ_ONLY = "it takes no writes"
     NOT_REDIS = "what answers there is no Redis"
     OTHER = "something else"
 
@@ -41,7 +42,8 @@ _KINDS: list[tuple[type[BaseException] | tuple[type[BaseException], ...], Cause]
     (redis.AuthenticationError, Cause.LOGIN),
     (redis.NoPermissionError, Cause.NO_SCRIPT),
     (redis.BusyLoadingError, Cause.BUSY),
-    (redis.InvalidResponse, Cause.NOT_REDIS),
+    ((redis.InvalidResponse, TypeError, ValueError), Cause.NOT_REDIS),
+    (redis.ReadOnlyError, Cause.READ_ONLY),
     ((ConnectionResetError, EOFError, httpx2.RemoteProtocolError), Cause.HUNG_UP),
 ]
 

@@ -7,13 +7,15 @@ from app.doctor.subject import Subject
 _ADVICE = {
     Cause.REFUSED: "Is it running there? Correct the host and the port in RATE_LIMIT_REDIS_URL.",
     Cause.UNKNOWN_HOST: "Correct the host in RATE_LIMIT_REDIS_URL.",
-    Cause.TIMEOUT: "Does a firewall stand between? One that does not speak TLS has no answer to rediss://.",
+    Cause.TIMEOUT: "Is it frozen, or behind a firewall? To rediss:// one without TLS has no answer either.",
     Cause.CERTIFICATE: "Name its authority with ssl_ca_certs in RATE_LIMIT_REDIS_URL.",
     Cause.NO_SOCKET: "Correct the path in RATE_LIMIT_REDIS_URL: of the socket, or of ssl_ca_certs.",
     Cause.NOT_REDIS: "Correct the host and the port in RATE_LIMIT_REDIS_URL.",
     Cause.BUSY: "Try again in a moment.",
     Cause.LOGIN: "Correct the user and the password in RATE_LIMIT_REDIS_URL.",
-    Cause.NO_SCRIPT: "Let the user of RATE_LIMIT_REDIS_URL run scripts, on keys like tasks-api:limit:*.",
+    Cause.NO_SCRIPT: "Let the user of RATE_LIMIT_REDIS_URL call EVAL, EVALSHA, SCRIPT LOAD, TIME, GET "
+    "and SET on keys like tasks-api:limit:*.",
+    Cause.READ_ONLY: "Name the primary in RATE_LIMIT_REDIS_URL, and no replica.",
 }
 
 _OTHERWISE = "Correct the database's number and the options in RATE_LIMIT_REDIS_URL; its log may say more."

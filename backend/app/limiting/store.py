@@ -79,8 +79,13 @@ class Store:
         await asyncio.gather(*(self.ask() for _ in range(_CONNECTIONS)), return_exceptions=True)
 
     async def ask(self) -> None:
-        """Charge nobody nothing, to see whether that can be done; raises what the client of Redis does."""
-        await self._ask(_PREFIX, 0, 1, 0)
+        """Charge nobody, a microsecond that is forgotten at once; raises what the client of Redis does.
+
+        Raises TypeError for an answer that is none to that.
+        """
+        missing, wait = await self._ask(f"{_PREFIX}:nobody", 1, 1000, 0)
+        if not (isinstance(missing, int) and isinstance(wait, int)):
+            raise TypeError("two whole numbers are missing")
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
