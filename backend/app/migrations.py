@@ -4,7 +4,6 @@ Alembic is imported by what runs migrations only: a process that serves is 11 MB
 """
 # ruff: noqa: PLC0415 - see above
 
-import logging
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -17,8 +16,6 @@ from app.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
     from alembic.config import Config
-
-_logger = logging.getLogger("app")
 
 
 def alembic_config(url: str) -> "Config":
@@ -52,9 +49,14 @@ def migrate(url: str, revision: str = "head") -> None:
             raise ConfigurationError(
                 f"DATABASE_URL: the migration failed ({type(cause).__name__})"
             ) from error
-        raise Unavailable(
-            f"DATABASE_URL: the database can't be reached or refuses service ({type(cause).__name__})"
-        ) from error
+        raise unreachable(cause) from error
+
+
+def unreachable(cause: BaseException) -> Unavailable:
+    """Return it in the words of who runs a command; the driver's own may have the password in them."""
+    return Unavailable(
+        f"DATABASE_URL: the database can't be reached or refuses service ({type(cause).__name__})"
+    )
 
 
 def _of_the_driver(error: Exception) -> BaseException:
@@ -76,16 +78,14 @@ def _known_revisions() -> list[str]:
 async def refuse_old_schema(url: str, settings: Settings) -> None:
     """Raise ConfigurationError when the schema is behind what this code was written for.
 
-    A database that can't be reached is a warning: the service starts, answers 503 and recovers. One that is
-    ahead is fine: while a new version is rolled out, its migrations have run and the old one still serves.
+    One that is ahead is fine: while a new version is rolled out, its migrations have run and the old one
+    still serves. Raises Unavailable when the database can't be reached or refuses service.
     """
     database = Database(url, settings)
     try:
         found = await database.schema_revision()
     except Unavailable as error:
-        cause = type(error.__cause__ or error).__name__
-        _logger.warning("DATABASE_URL: its schema is not checked, since it can't be reached (%s)", cause)
-        return
+        raise unreachable(error.__cause__ or error) from error.__cause__
     finally:
         await database.close()
     newest, *older = _known_revisions()

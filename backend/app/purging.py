@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from app.config import Settings
 from app.database import Database
 from app.errors import Unavailable
+from app.migrations import unreachable
 from app.observability import where
 from app.queries.purge import Purge
 
@@ -53,10 +54,7 @@ async def prepared(url: str, settings: Settings) -> AsyncGenerator[Purge]:
             answered_before=now - timedelta(days=KEY_RETENTION_DAYS),
         )
     except Unavailable as error:
-        cause = type(error.__cause__).__name__
-        raise Unavailable(
-            f"DATABASE_URL: the database can't be reached or refuses service ({cause})"
-        ) from error.__cause__
+        raise unreachable(error.__cause__ or error) from error.__cause__
     finally:
         await database.close()
 

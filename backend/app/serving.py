@@ -93,11 +93,12 @@ def _listening_socket(settings: Settings) -> Iterator[socket.socket]:
 
 
 def _check_or_migrate(url: str, settings: Settings) -> None:
-    if settings.production:
-        asyncio.run(refuse_old_schema(url, settings))
-        return
+    """Serve without a database too: requests are answered 503 until it is there."""
     try:
-        migrate(url)
+        if settings.production:
+            asyncio.run(refuse_old_schema(url, settings))
+        else:
+            migrate(url)
     except Unavailable as error:
         logging.getLogger("app").warning("%s; serving anyway", error.message)
 

@@ -212,6 +212,7 @@ def test_production_starts_without_its_database_and_recovers_by_itself(commands,
     settings = PRODUCTION | {"database_url": embedded.url(tmp_path / "late"), "health_timeout": 5}
     with commands.start("tasks-api", "serve", data_dir=data_dir, **settings) as service:
         service.started()
+        assert "refuses service (FileNotFoundError); serving anyway" in service.output
         token = commands.run(
             "tasks-api", "token", "--user", "alice", better_auth_secret=SECRET
         ).stdout.strip()

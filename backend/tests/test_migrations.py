@@ -192,15 +192,9 @@ async def test_a_schema_that_is_right_or_ahead_is_not_refused(make_database):
     await refuse_old_schema(url, Settings())
 
 
-async def test_a_database_that_cannot_be_reached_is_a_warning_and_no_reason_to_refuse(caplog):
-    caplog.clear()
-    await refuse_old_schema("postgresql://u:p@127.0.0.1:1/d", Settings())
-    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        (
-            "WARNING",
-            "DATABASE_URL: its schema is not checked, since it can't be reached (ConnectionRefusedError)",
-        )
-    ]
+async def test_a_schema_that_cannot_be_read_is_not_refused_for_its_age():
+    with pytest.raises(Unavailable, match=r"^DATABASE_URL: .* \(ConnectionRefusedError\)$"):
+        await refuse_old_schema("postgresql://u:p@127.0.0.1:1/d", Settings())
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:hunter2@127.0.0.1:1/d", "postgresql://u:hunter2@[::1]:1/d"])
