@@ -4,7 +4,8 @@ import time
 from collections import defaultdict
 
 #: A statement that takes longer, in seconds, waits in the database, and gives this process nothing to do.
-_HANGS_SECONDS = 0.1
+#: Shorter than DATABASE_QUEUE_WAIT, so that who waits behind such ones is let through in time.
+_HANGS_SECONDS = 0.15
 
 
 class Held:
