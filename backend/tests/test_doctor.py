@@ -10,8 +10,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
 
@@ -23,6 +24,7 @@ from app import doctor as package
 from app.config import EXAMPLE_SECRET, Settings
 from app.doctor import run, subject
 from app.doctor.advice import advice
+from app.doctor.causes import Cause, cause_of
 from app.doctor.peek import Peek
 from app.embedded import embedded_postgres
 from app.migrations import migrate, newest_revision
@@ -160,6 +162,36 @@ async def test_a_redis_that_is_gone_is_a_problem(doctor):
         "!!   Redis can't be asked, so each process counts for itself: the connection is refused. "
         "Is it running there? Correct the host and the port in RATE_LIMIT_REDIS_URL."
     )
+
+
+@pytest.fixture
+def agreeing() -> Iterator[str]:
+    """What says OK to everything, as a stub may; gives its address for RATE_LIMIT_REDIS_URL."""
+
+    def agree(caller: socket.socket) -> None:
+        with caller:
+            while said := caller.recv(65_536):
+                caller.sendall(b"+OK\r\n" * len(re.findall(rb"(?:^|\r\n)\*[0-9]", said)))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=agree, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+async def test_what_only_agrees_is_no_redis(doctor, agreeing):
+    found = await doctor(rate_limit="60/minute", rate_limit_redis_url=agreeing)
+    assert "what answers there is no Redis. Correct the host and the port in" in found["limits"]
+
+
+def test_only_a_redis_is_told_that_it_is_none():
+    """asyncpg's errors of configuration are ValueErrors, and other checks ask here too."""
+    assert cause_of(ValueError()) is cause_of(TypeError()) is Cause.OTHER
 
 
 def as_role(url: str, role: str) -> str:

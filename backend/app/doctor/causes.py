@@ -42,7 +42,7 @@ _KINDS: list[tuple[type[BaseException] | tuple[type[BaseException], ...], Cause]
     (redis.AuthenticationError, Cause.LOGIN),
     (redis.NoPermissionError, Cause.NO_SCRIPT),
     (redis.BusyLoadingError, Cause.BUSY),
-    ((redis.InvalidResponse, TypeError, ValueError), Cause.NOT_REDIS),
+    (redis.InvalidResponse, Cause.NOT_REDIS),
     (redis.ReadOnlyError, Cause.READ_ONLY),
     ((ConnectionResetError, EOFError, httpx2.RemoteProtocolError), Cause.HUNG_UP),
 ]

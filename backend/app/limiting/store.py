@@ -81,11 +81,12 @@ class Store:
     async def ask(self) -> None:
         """Charge nobody, a microsecond that is forgotten at once; raises what the client of Redis does.
 
-        Raises TypeError for an answer that is none to that.
+        Raises InvalidResponse of the client's for an answer that is none to that.
         """
-        missing, wait = await self._ask(f"{_PREFIX}:nobody", 1, 1000, 0)
-        if not (isinstance(missing, int) and isinstance(wait, int)):
-            raise TypeError("two whole numbers are missing")
+        from redis.exceptions import InvalidResponse  # noqa: PLC0415 - as below
+
+        if not isinstance(await self._ask(f"{_PREFIX}:nobody", 1, 1000, 0), list):
+            raise InvalidResponse
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
