@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 
 #: A statement that takes longer, in seconds, waits in the database, and gives this process nothing to do.
 #: Shorter than DATABASE_QUEUE_WAIT, so that who waits behind such ones is let through in time.
@@ -11,14 +12,15 @@ _HANGS_SECONDS = 0.15
 class Held:
     """Slots that are taken, by the name of a user or by None, which is this service itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._since = defaultdict[str | None, list[float]](list)  # the oldest first
         self.count = 0
         #: How many of them hung when that was looked at last.
         self.hanging = 0
 
     def take(self, user: str | None) -> None:
-        self._since[user].append(time.monotonic())
+        self._since[user].append(self._clock())
         self.count += 1
 
     def give_back(self, user: str | None) -> None:
@@ -34,5 +36,5 @@ class Held:
 
     def look(self) -> None:
         """See how many hang."""
-        long_ago = time.monotonic() - _HANGS_SECONDS
+        long_ago = self._clock() - _HANGS_SECONDS
         self.hanging = sum(since < long_ago for held in self._since.values() for since in held)

@@ -4,17 +4,13 @@ import asyncio
 import math
 import time
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.errors import Overloaded
 from app.held import Held
+from app.pace import Pace
 from app.throttle import Throttle
-
-#: How much of the pace is what was seen last.
-_NEWEST = 1 / 16
-
-#: Seconds for which the pace is known once nobody waits any more: what held up those of then is over.
-_KNOWN_SECONDS = 1
 
 #: Seconds between two looks at how it goes, while anybody waits.
 _LOOK_SECONDS = 0.05
@@ -44,15 +40,21 @@ class Slots:
     one for each slot and at most `places`: who would wait in vain is told at once.
     """
 
-    def __init__(self, size: int, places: int, patience: float, throttle: Throttle | None = None) -> None:
+    def __init__(
+        self,
+        size: int,
+        places: int,
+        patience: float,
+        throttle: Throttle | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._size = size
         self._throttle = throttle or Throttle(size)
         self._looking: asyncio.TimerHandle | None = None
         self._most = places
         self._patience = patience
-        self._pace = 0.0  # seconds between two calls, while somebody waits
-        self._called_at = 0.0
-        self._held = Held()
+        self._pace = Pace(clock)
+        self._held = Held(clock)
         self._waiting = OrderedDict[_Waiting, None]()  # a set, in the order of coming
         self._places = Counter[str | None]()
 
@@ -90,8 +92,7 @@ class Slots:
 
     async def _wait(self, waiting: _Waiting, *, patient: bool) -> None:
         if not self._waiting:
-            self._pace = self._present_pace
-            self._called_at = time.monotonic()
+            self._pace.begin()
         if self._looking is None:
             self._look_later()
         self._waiting[waiting] = None
@@ -115,9 +116,7 @@ class Slots:
             self._leave_queue(first)
             self._held.take(first.user)
             first.called.set_result(None)
-            now = time.monotonic()
-            self._pace += (now - self._called_at - self._pace) * _NEWEST
-            self._called_at = now
+            self._pace.call()
 
     def _first_waiting(self) -> _Waiting | None:
         """Return who has the fewest slots, among equals the one who came first."""
@@ -168,13 +167,8 @@ class Slots:
         return 0 if user is None else self._places.get(user, 0)
 
     @property
-    def _present_pace(self) -> float:
-        known = self._waiting or time.monotonic() - self._called_at < _KNOWN_SECONDS
-        return self._pace if known else 0
-
-    @property
     def _places_left(self) -> int:
-        pace = self._present_pace
+        pace = self._pace.seconds(waiting=self.queued)
         in_time = _SURE * self._patience / pace if pace else self._most
         return min(self._most, max(self._size, int(in_time))) - len(self._waiting)
 

@@ -1,13 +1,13 @@
 """Who may use the database when more want to than can: how many wait, who is next, who is told to go."""
 
 import asyncio
-import time
 
 import pytest
 
 from app.errors import Overloaded
-from app.slots import _KNOWN_SECONDS, Slots
-from app.throttle import Throttle
+from app.pace import KNOWN_SECONDS
+from app.slots import Slots
+from tests.instant import instantly, now
 
 LONG = 30
 Served = list[str | None]
@@ -41,8 +41,9 @@ async def test_as_many_as_there_are_slots_and_places_and_the_next_is_refused_at_
     assert slots.room == 0
 
 
+@instantly
 async def test_who_waits_in_vain_is_refused_when_his_time_is_up_and_leaves_his_place():
-    slots = Slots(1, 1, 0.05)
+    slots = Slots(1, 1, 0.05, clock=now)
     await slots.take("alice")
     with pytest.raises(Overloaded, match="Retry-After") as refusal:
         await slots.take("bob")
@@ -149,8 +150,9 @@ async def test_who_has_as_much_as_he_may_waits_though_a_slot_is_free_until_he_gi
     await task
 
 
+@instantly
 async def test_the_service_itself_waits_as_long_as_it_takes_with_the_queue_full():
-    slots, served = Slots(1, 1, 0.02), Served()
+    slots, served = Slots(1, 1, 0.02, clock=now), Served()
     await slots.take("alice")
     patient = [waits(slots, None, served, patient=True) for _ in range(3)]
     assert not await took(slots, "bob")
@@ -197,9 +199,10 @@ async def test_a_call_that_comes_as_one_leaves_goes_to_the_next(called_first):
     assert served == ["staying"]
 
 
+@instantly
 async def test_at_a_slow_pace_no_more_wait_than_are_called_in_time():
     """Every 60 ms one is served, so those of a hundred places for which there is no hope are not given."""
-    slots, served = Slots(1, 100, 0.5), Served()
+    slots, served = Slots(1, 100, 0.5, clock=now), Served()
     await slots.take(None)
     tasks = [waits(slots, f"user-{number}", served, patient=True) for number in range(20)]
     await settled()
@@ -212,9 +215,10 @@ async def test_at_a_slow_pace_no_more_wait_than_are_called_in_time():
     assert 1 <= slots.room <= 9  # 7, or fewer on a busy machine; 12 with all of its patience counted on
 
 
+@instantly
 async def test_what_held_up_those_before_is_forgotten_when_it_is_over():
     """A lock of a second, and then a burst of short statements: they may wait, as if it had never been."""
-    slots, served = Slots(1, 100, LONG), Served()
+    slots, served = Slots(1, 100, LONG, clock=now), Served()
     await slots.take(None)
     held_up = [waits(slots, None, served) for _ in range(3)]
     for _ in range(3):
@@ -224,106 +228,6 @@ async def test_what_held_up_those_before_is_forgotten_when_it_is_over():
     slots.give_back(None)
     slots._patience = 0.25  # noqa: SLF001 - as by default; nobody was to be refused before
     assert slots.room < 100
-    await asyncio.sleep(_KNOWN_SECONDS)
+    await asyncio.sleep(KNOWN_SECONDS)
     assert slots.room == 101
     assert [await took(slots, f"user-{number}") for number in range(101)] == [True] * 101
-
-
-# While this process is what everybody waits for
-
-
-class Busy:
-    """A thread that has the processor for a share of its time."""
-
-    def __init__(self, share: float = 1) -> None:
-        self.share = share
-        self._at = time.monotonic()
-        self._worked = 0.0
-
-    def worked(self) -> float:
-        now = time.monotonic()
-        self._worked += (now - self._at) * self.share
-        self._at = now
-        return self._worked
-
-
-def busy_slots(busy: Busy) -> Slots:
-    return Slots(10, 1000, LONG, Throttle(10, worked=busy.worked))
-
-
-class Load:
-    """Users of which each has one statement, that takes a while."""
-
-    def __init__(self, slots: Slots, seconds: float = 0.01) -> None:
-        self._slots = slots
-        self._seconds = seconds
-        self._at_work = 0
-        self.seen: list[int] = []  #: how many were at work when one began
-
-    async def one(self, user: str) -> None:
-        await self._slots.take(user)
-        self._at_work += 1
-        self.seen.append(self._at_work)
-        await asyncio.sleep(self._seconds)
-        self._at_work -= 1
-        self._slots.give_back(user)
-
-    async def all_of(self, count: int) -> None:
-        await asyncio.gather(*(self.one(f"user-{number}") for number in range(count)))
-
-
-@pytest.mark.parametrize(("share", "last"), [(1, 2), (0.5, 10)])
-async def test_few_are_at_work_at_the_same_time_while_the_processor_is_short(share, last):
-    slots = busy_slots(Busy(share))
-    load = Load(slots)
-    await load.all_of(400)
-    assert load.seen[:10] == [*range(1, 11)]
-    assert max(load.seen[-50:]) == last
-    await asyncio.sleep(0.1)
-    assert slots.room == 1010, "and when nobody waits, all are open again"
-
-
-async def test_what_hangs_in_the_database_keeps_nobody_from_being_served():
-    """Not by five statements of one user, who could take more; and nobody else has to come to find it out."""
-    slots, served = busy_slots(Busy()), Served()
-    for _ in range(5):
-        await slots.take("greedy")
-    load = Load(slots)
-    loading = asyncio.create_task(load.all_of(300))
-    await asyncio.sleep(0.7)
-    assert max(load.seen[-20:]) == 2
-    assert slots.room == 1000 - (300 - len(load.seen))
-    async with asyncio.timeout(0.5):
-        await waits(slots, "victim", served)
-        await waits(slots, None, served, patient=True)
-    await loading
-    async with asyncio.timeout(1):
-        for number in range(3):  # as many as are left of ten
-            await waits(slots, f"stuck-{number}", served)
-
-
-async def test_nobody_waits_in_an_idle_process_for_two_that_hang():
-    busy, served = Busy(), Served()
-    slots = busy_slots(busy)
-    await Load(slots).all_of(350)
-    for user in ("one", "two"):
-        await slots.take(user)
-    busy.share = 0
-    waiting = [waits(slots, user, served, patient=user is None) for user in ("victim", None)]
-    async with asyncio.timeout(0.5):
-        await asyncio.gather(*waiting)
-
-
-async def test_the_slots_that_hung_count_again_when_they_are_given_back():
-    slots = busy_slots(Busy())
-    for user in ("a", "b", "c"):
-        await slots.take(user)
-    load = Load(slots)
-    loading = asyncio.create_task(load.all_of(500))
-    await asyncio.sleep(0.7)
-    for user in ("a", "b", "c"):
-        slots.give_back(user)
-    await asyncio.sleep(0.1)
-    before = len(load.seen)
-    await loading
-    assert max(load.seen[before:]) == 2
