@@ -13,21 +13,21 @@ _STATEMENT_SECONDS = 0.01
 
 
 class Busy:
-    """A thread that has the processor for a share of its time."""
+    """A thread that has something to do for a share of its time."""
 
     def __init__(self, share: float = 1) -> None:
         self.share = share
         self._at = now()
-        self._worked = 0.0
+        self._busy = 0.0
 
-    def worked(self) -> float:
-        self._worked += (now() - self._at) * self.share
+    def busy_seconds(self) -> float:
+        self._busy += (now() - self._at) * self.share
         self._at = now()
-        return self._worked
+        return self._busy
 
 
 def slots_of(busy: Busy) -> Slots:
-    return Slots(10, 1000, LONG, Throttle(10, now, busy.worked), now)
+    return Slots(10, 1000, LONG, Throttle(10, now, busy.busy_seconds), now)
 
 
 class Load:

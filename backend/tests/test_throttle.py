@@ -1,19 +1,28 @@
 """How many statements may be at work, by how busy the process is."""
 
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from app.throttle import Throttle
+from app import throttle as throttling
+from app.throttle import Throttle, busy_seconds
 
 
 class Processor:
-    """Time as it passes for a thread, and what it has had of it."""
+    """Time as it passes for a thread, and how long it has been busy."""
 
     def __init__(self) -> None:
-        self.now = self.worked = 1000.0
+        self.now = self.busy = 1000.0
 
     def passes(self, seconds: float, *, share: float) -> None:
         self.now += seconds
-        self.worked += seconds * share
+        self.busy += seconds * share
 
 
 @pytest.fixture
@@ -22,7 +31,7 @@ def processor() -> Processor:
 
 
 def throttle_of(processor: Processor, slots: int) -> Throttle:
-    return Throttle(slots, lambda: processor.now, lambda: processor.worked)
+    return Throttle(slots, lambda: processor.now, lambda: processor.busy)
 
 
 @pytest.fixture
@@ -62,3 +71,60 @@ def test_when_nobody_waits_any_more_there_are_all(throttle, processor):
 @pytest.mark.parametrize("slots", [1, 2])
 def test_few_are_never_fewer(processor, slots):
     assert open_after(throttle_of(processor, slots), processor, 0.99, 3) == [slots] * 3
+
+
+# How busy a thread is
+
+
+@pytest.fixture
+def shared_processor() -> Iterator[None]:
+    """One processor, for this thread and for one that never rests."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    spins = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
+    try:
+        with subprocess.Popen(spins, stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            yield
+            other.kill()
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def spun(seconds: float) -> tuple[float, float]:
+    """Shares of a time without rest: in which this thread was busy, and in which it had the processor."""
+    began, busy, had = time.monotonic(), busy_seconds(), time.thread_time()
+    while time.monotonic() < began + seconds:
+        pass
+    passed = time.monotonic() - began
+    return (busy_seconds() - busy) / passed, (time.thread_time() - had) / passed
+
+
+def test_who_waits_for_the_processor_is_as_busy_as_who_has_it(shared_processor):
+    with ThreadPoolExecutor(1) as threads:
+        busy, had = threads.submit(spun, 0.4).result()
+    assert had < 0.8
+    assert busy > 0.9
+
+
+def test_nobody_is_busier_than_all_of_the_time():
+    busy, _ = spun(0.2)
+    assert 0.9 < busy < 1.1
+
+
+def test_who_rests_is_not_busy_though_others_are():
+    threading.Thread(target=spun, args=[0.3]).start()
+    busy, began = busy_seconds(), time.monotonic()
+    time.sleep(0.3)
+    assert busy_seconds() - busy < (time.monotonic() - began) / 2
+
+
+@pytest.mark.parametrize("told", [None, "", "0 x 0"])
+def test_where_nobody_tells_who_waited_it_is_the_time_on_the_processor(monkeypatch, tmp_path, told):
+    scheduled = tmp_path / "schedstat"
+    if told is not None:
+        scheduled.write_text(told)
+    monkeypatch.setattr(throttling, "_SCHEDULED", scheduled)
+    had = time.thread_time()
+    assert had <= busy_seconds() <= time.thread_time()
