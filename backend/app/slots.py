@@ -49,7 +49,7 @@ class Slots:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._size = size
-        self._throttle = throttle or Throttle(size)
+        self._throttle = throttle or Throttle(size, clock)
         self._looking: asyncio.TimerHandle | None = None
         self._most = places
         self._patience = patience

@@ -23,8 +23,8 @@ _FEWEST = 2
 def busy_seconds() -> float:
     """Return for how long this thread has had something to do: it had a processor, or waited for one.
 
-    It often does on a machine that has other work, or where its share is limited. Only Linux tells how long;
-    elsewhere it is the time on a processor.
+    It often waits on a machine that has other work. Only Linux tells how long; elsewhere what is returned is
+    the time on a processor.
     """
     try:
         waited = int(_SCHEDULED.read_text().split()[1]) / 1e9

@@ -17,6 +17,7 @@ from app.auth import TokenVerifier, User, Verifier, bearer_token
 from app.auth.tokens import SharedSecret, sign
 from app.errors import AppError, ConfigurationError, Unauthorized
 from tests.conftest import SECRET, ClientFor
+from tests.signing import NOW, Clock
 
 NONE = 'Bearer realm="tasks"'
 INVALID = 'Bearer realm="tasks", error="invalid_token", error_description="The access token is invalid"'
@@ -24,7 +25,6 @@ EXPIRED = 'Bearer realm="tasks", error="invalid_token", error_description="The a
 MALFORMED = 'Bearer realm="tasks", error="invalid_request"'
 
 #: Times are relative to a clock that stands still.
-NOW = 1_800_000_000.0
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -44,14 +44,6 @@ def token(
     text = ".".join(base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode() for part in parts)
     signature = hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()
     return f"{text}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

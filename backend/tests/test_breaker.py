@@ -16,17 +16,10 @@ from app.errors import Unavailable
 from app.main import close, create_app
 from tests.conftest import SECRET
 from tests.servers import UNLIMITED
+from tests.signing import Clock
 from tests.test_database import ECHO, FAILING, SLEEP, opened
 
 FAILURES = 5
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

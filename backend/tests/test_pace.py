@@ -3,13 +3,7 @@
 import pytest
 
 from app.pace import KNOWN_SECONDS, Pace
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.signing import Clock
 
 
 @pytest.fixture
