@@ -13,6 +13,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.config import Settings
+from app.corked import Corked
 from app.errors import AppError, BadRequest, RateLimited, RequestTimeout
 from app.framing import Framing
 from app.observer import Observer
@@ -62,7 +63,7 @@ class Protocol(Framing):
         self._unsent = self._looks = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Corked(transport, self.loop)))
         self.config.patience.watch(self.loop, cast("set[Protocol]", self.connections))
 
     def connection_lost(self, exc: Exception | None) -> None:

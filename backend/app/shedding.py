@@ -43,7 +43,8 @@ class Protocol(protocol.Protocol):
         own = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
         close = b"" if cycle.keep_alive else b"connection: close\r\n"
         sent = b"" if cycle.scope["method"] == "HEAD" else body
-        cycle.transport.write(b"%b%b%b\r\n%b" % (head, own, close, sent))
+        cycle.transport.write(b"%b%b%b\r\n" % (head, own, close))
+        cycle.transport.write(sent)
         cycle.response_started = cycle.response_complete = True  # so what comes of a body is left out
         if not cycle.keep_alive:
             cycle.transport.close()
