@@ -53,7 +53,7 @@ class Database:
             "statement_cache_size": 100 if keep_prepared else 0,
         }
         self._pools = Pools(arguments, lambda: Slots(*limits), self._breaker)
-        self._check: asyncio.Task[bool] | None = None
+        self._check: asyncio.Task[Unavailable | None] | None = None
         self.last_used = float("-inf")  #: when it answered last, by time.monotonic()
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
@@ -126,25 +126,31 @@ class Database:
         return rows[0] if rows else None
 
     async def answers_within(self, seconds: float) -> bool:
-        """Whether the database answers in time; simultaneous callers share one check.
+        """Whether the database answers in time."""
+        return await self.failure_within(seconds) is None
+
+    async def failure_within(self, seconds: float) -> Unavailable | None:
+        """Return why the database does not answer in time, if it does not; all who ask share a check.
 
         Any statement's answer says as much: under full load a check waits its turn. It goes on behind,
         so that a connection that is slow to open (a sleeping database, say) is there for the next.
         """
         check = self._check
         if check is None or check.done() or check.get_loop() is not asyncio.get_running_loop():
-            check = self._check = asyncio.create_task(self._answers())
+            check = self._check = asyncio.create_task(self._failure())
         began = time.monotonic()
         while not check.done() and self.last_used < began > time.monotonic() - seconds:
             await asyncio.wait({check}, timeout=min(seconds, _LOOK_SECONDS))
-        return check.result() if check.done() else self.last_used >= began
+        if check.done():
+            return check.result()
+        return None if self.last_used >= began else Unavailable(reason=f"no answer within {seconds:g} s")
 
-    async def _answers(self) -> bool:
+    async def _failure(self) -> Unavailable | None:
         try:
             await self.fetch(_PING)
-        except Unavailable:
-            return False
-        return True
+        except Unavailable as error:
+            return error
+        return None
 
     async def schema_revision(self) -> str | None:
         """Return the migration that the schema stands at; None before the first one."""

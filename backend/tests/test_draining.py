@@ -105,6 +105,7 @@ async def test_readiness_turns_and_answers_ask_for_their_connection_to_be_closed
         after = await client.get("/health/ready")
         assert (after.status_code, after.json()) == (503, {"status": "draining"})
         assert after.headers["Connection"] == "close"
+        assert after.headers["Retry-After"] == "1"
         for path, status in (("/tasks", 200), ("/health/live", 200), ("/nowhere", 404)):
             answer = await client.get(path)
             assert (answer.status_code, answer.headers["Connection"]) == (status, "close")

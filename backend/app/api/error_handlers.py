@@ -72,18 +72,10 @@ def add_error_handlers(app: FastAPI) -> None:
         # Of these the lines of the requests say enough, and each more would make it worse.
         of_many = isinstance(error, Overloaded | NotAsked)
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not of_many:
-            cause = error.__cause__ or error
-            state = getattr(cause, "sqlstate", None) or ""
-            hint = error.reason or _HINTS.get(state)
-            request.state.reason = hint or f"{type(cause).__qualname__} {state}".rstrip()
-            _logger.warning(
-                "%s: %s %s at %s%s",
-                error.code,
-                type(cause).__qualname__,
-                state,
-                where(cause),
-                f"; {hint}" if hint else "",
-            )
+            kind, reason = _kind(error), reason_of(error)
+            request.state.reason = reason
+            hint = "" if reason == kind else f"; {reason}"
+            _logger.warning("%s: %s at %s%s", error.code, kind, where(error.__cause__ or error), hint)
         return error_response(error)
 
     async def validation(_request: Request, error: RequestValidationError) -> Response:
@@ -103,6 +95,17 @@ def add_error_handlers(app: FastAPI) -> None:
     app.exception_handler(AppError)(family)
     app.exception_handler(RequestValidationError)(validation)
     app.exception_handler(HTTPException)(framework)
+
+
+def reason_of(error: AppError) -> str:
+    """Say for the log why something failed: what an operator can do about it, or the kind of error."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    return error.reason or _HINTS.get(state or "") or _kind(error)
+
+
+def _kind(error: AppError) -> str:
+    cause = error.__cause__ or error
+    return f"{type(cause).__qualname__} {getattr(cause, 'sqlstate', None) or ''}".rstrip()
 
 
 def documented(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:

@@ -2,10 +2,11 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from app import __version__
 from app.api.deps import DatabaseDep, DrainingDep, SettingsDep
+from app.api.error_handlers import reason_of
 from app.api.openapi import operation_id
 from app.schemas.health import HealthResponse, LiveResponse, ReadyResponse, ServiceResponse
 
@@ -21,16 +22,21 @@ router = APIRouter(tags=["Health"], redirect_slashes=False, generate_unique_id_f
     response_description="Healthy",
     responses={503: {"model": HealthResponse, "description": "Unhealthy, same body shape"}},
 )
-async def health_check(database: DatabaseDep, settings: SettingsDep, response: Response) -> HealthResponse:
+async def health_check(
+    request: Request, database: DatabaseDep, settings: SettingsDep, response: Response
+) -> HealthResponse:
     """Ask the database, for at most HEALTH_TIMEOUT seconds. For people and deployments.
 
     An answer that the database gave to somebody else meanwhile says as much, so a busy service is healthy.
     Frequent polls belong on /health/live: a query keeps a serverless database awake.
     """
     version = __version__ if settings.version_shown else _MAJOR_VERSION
-    if await database.answers_within(settings.health_timeout):
+    failure = await database.failure_within(settings.health_timeout)
+    if failure is None:
         return HealthResponse(status="healthy", database="connected", version=version)
+    request.state.reason = reason_of(failure)
     response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    response.headers.update(failure.headers)
     return HealthResponse(status="unhealthy", database="disconnected", version=version)
 
 
@@ -53,6 +59,7 @@ async def check_ready(draining: DrainingDep, response: Response) -> ReadyRespons
     """
     if draining.began:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        response.headers["Retry-After"] = "1"  # another instance answers, or this one's successor
         return ReadyResponse(status="draining")
     return ReadyResponse(status="ready")
 
