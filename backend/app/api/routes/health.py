@@ -8,6 +8,7 @@ from app import __version__
 from app.api.deps import DatabaseDep, DrainingDep, SettingsDep
 from app.api.error_handlers import reason_of
 from app.api.openapi import operation_id
+from app.errors import Unavailable
 from app.schemas.health import HealthResponse, LiveResponse, ReadyResponse, ServiceResponse
 
 #: The contract wants a version. Where it is not shown, this is it: the contract's own, which callers know.
@@ -32,8 +33,12 @@ async def health_check(
     """
     version = __version__ if settings.version_shown else _MAJOR_VERSION
     failure = await database.failure_within(settings.health_timeout)
-    if failure is None:
-        return HealthResponse(status="healthy", database="connected", version=version)
+    if failure is not None:
+        return _unhealthy(failure, version, request, response)
+    return HealthResponse(status="healthy", database="connected", version=version)
+
+
+def _unhealthy(failure: Unavailable, version: str, request: Request, response: Response) -> HealthResponse:
     request.state.reason = reason_of(failure)
     response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
     response.headers.update(failure.headers)
