@@ -3,22 +3,27 @@
 import asyncio
 import csv
 import itertools
+import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import httpx2 as httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.config import BACKEND
 from tests.live import token
 from tests.servers import START_SECONDS, Commands, Service, free_port, wait_for
+from tests.watching import HAPROXY_RULES, rules
 
 CONFIGURATION = BACKEND.parent / "deploy/haproxy.cfg"
 HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin") or "haproxy"
@@ -29,14 +34,19 @@ NAMES = ("tasks1", "tasks2")
 class Balancer:
     """HAProxy, running."""
 
-    url: str
+    port: int
+    metrics_port: int
     ports: dict[str, int]
     control: Path
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def statistics(self) -> dict[str, dict[str, str]]:
-        """What it knows of each server, by the names of its statistics (HAProxy's management guide, 9.1)."""
+        """What it knows of each server for tasks, and of them all as BACKEND (management guide, 9.1)."""
         rows = csv.DictReader(self.told("show stat").removeprefix("# ").splitlines())
-        return {row["svname"]: row for row in rows if row["svname"] in NAMES}
+        return {row["svname"]: row for row in rows if row["pxname"] == "tasks"}
 
     def told(self, command: str) -> str:
         with socket.socket(socket.AF_UNIX) as asking:
@@ -44,22 +54,49 @@ class Balancer:
             asking.sendall(command.encode() + b"\n")
             return b"".join(iter(lambda: asking.recv(65_536), b"")).decode()
 
+    def refused(self) -> float:
+        """How many requests for tasks it has answered 5xx itself, by the figures that its alert goes by."""
+        text = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics").raise_for_status().text
+        samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+        (alert,) = rules(HAPROXY_RULES)
+        all_of_them, of_its_servers = (
+            sum(one.value for one in samples if one.name == name and wanted.items() <= one.labels.items())
+            for name, wanted in _selected(alert.expression)
+        )
+        return all_of_them - of_its_servers
+
     def is_up(self, name: str) -> bool:
         return self.statistics()[name]["status"] == "UP"
 
+    def is_down(self, name: str) -> bool:
+        """Whether it is given nothing any more; on its way there it still is."""
+        return self.statistics()[name]["status"] == "DOWN"
+
     def count(self, statistic: str) -> int:
-        return sum(int(row[statistic]) for row in self.statistics().values())
+        rows = self.statistics()
+        return sum(int(rows[name][statistic]) for name in NAMES)
+
+    def most_queued(self) -> int:
+        """How many waited for an instance at the same time, at most."""
+        return int(self.statistics()["BACKEND"]["qmax"]) + self.count("qmax")
+
+
+def _selected(expression: str) -> list[tuple[str, dict[str, str]]]:
+    """Find the counters of an expression, each with the labels that it must have."""
+    found = re.findall(r"(\w+)\{(.*?)\}\[", expression)
+    return [(name, dict(re.findall(r'(\w+)="(.*?)"', labels))) for name, labels in found]
 
 
 @contextmanager
-def balancer(folder: Path) -> Iterator[Balancer]:
-    """Run HAProxy in front of two ports where nothing listens yet."""
-    front, ports = free_port(), {name: free_port() for name in NAMES}
+def balancer(folder: Path, given: Mapping[str, int] | None = None) -> Iterator[Balancer]:
+    """Run HAProxy in front of the ports that are given, and of others where nothing listens yet."""
+    front, metrics = free_port(), free_port()
+    ports = {name: free_port() for name in NAMES} | dict(given or {})
     text = CONFIGURATION.read_text()
-    changes = {"bind :8080": f"bind 127.0.0.1:{front}"}
+    changes = {"bind :8080": f"bind 127.0.0.1:{front}", "127.0.0.1:8404": f"127.0.0.1:{metrics}"}
     changes |= {f":800{number}": f":{port}" for number, port in enumerate(ports.values(), start=1)}
     for shipped, ours in changes.items():
-        assert text.count(shipped) == 1, shipped
+        assert shipped in text
         text = text.replace(shipped, ours)
     (folder / "shipped.cfg").write_text(text)
     control = folder / "control"
@@ -72,10 +109,16 @@ def balancer(folder: Path) -> Iterator[Balancer]:
         )
     try:
         assert wait_for(control.exists, START_SECONDS), (folder / "haproxy.log").read_text()
-        yield Balancer(f"http://127.0.0.1:{front}", ports, control)
+        yield Balancer(front, metrics, ports, control)
     finally:
         process.terminate()
         process.wait()
+
+
+def kill(service: Service) -> None:
+    """End an instance as a machine does that loses its power."""
+    os.killpg(service.process.pid, signal.SIGKILL)
+    service.process.wait()
 
 
 class Instance:

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from tests.dashboard import dashboard, panels, queries
-from tests.watching import DEPLOY, rules
+from tests.watching import DEPLOY, HAPROXY_RULES, rules
 
-ALERTS = [rule for rule in rules() if rule.alert]
+ALERTS = [rule for rule in rules() + rules(HAPROXY_RULES) if rule.alert]
 RUNBOOK = DEPLOY.parent / "docs/alerts.md"
 
 #: The plan's table of performance targets, and the panels that draw their bounds.

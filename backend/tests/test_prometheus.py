@@ -21,7 +21,16 @@ from tests.dashboard import dashboard, queries, selected
 from tests.live import listening, token
 from tests.servers import Commands, wait_for
 from tests.traffic import Kind, one_write_that_fails, traffic
-from tests.watching import DEPLOY, METRICS_TOKEN, Prometheus, configured, program, prometheus, rules
+from tests.watching import (
+    HAPROXY_RULES,
+    METRICS_TOKEN,
+    RULES,
+    Prometheus,
+    configured,
+    program,
+    prometheus,
+    rules,
+)
 
 pytestmark = pytest.mark.prometheus
 
@@ -116,12 +125,13 @@ def test_the_rules_and_the_configuration_are_right(tmp_path: Path):
     )
 
 
-def test_each_alert_fires_when_it_should_and_only_then():
-    tests = DEPLOY / "prometheus/alerts_test.yml"
+@pytest.mark.parametrize("file", [RULES, HAPROXY_RULES], ids=lambda file: file.stem)
+def test_each_alert_fires_when_it_should_and_only_then(file):
+    tests = file.with_name(f"{file.stem}_test.yml")
     assert "SUCCESS" in promtool("test", "rules", tests)
     names = re.findall(r"alertname: (\w+)\n(?: +.*\n)?? +exp_alerts", tests.read_text())
     silent = set(re.findall(r"alertname: (\w+)", tests.read_text()))
-    alerts = {rule.name for rule in rules() if rule.alert}
+    alerts = {rule.name for rule in rules(file) if rule.alert}
     assert set(names) | silent == alerts
     assert set(names) == alerts
 

@@ -1,8 +1,6 @@
 """Two instances behind HAProxy, restarted in turn under load: no request is lost, nothing is done twice."""
 
 import asyncio
-import os
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +9,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from tests.balanced import NAMES, Balancer, Instance, Traffic, balancer
+from tests.balanced import NAMES, Balancer, Instance, Traffic, balancer, kill
 from tests.conftest import SECRET, MakeDatabase, administer
 from tests.servers import START_SECONDS, Commands, wait_for
 
@@ -29,11 +27,6 @@ def end_in_order(service) -> None:
     assert service.process.poll() is None, service.output
     service.process.terminate()
     assert service.process.wait(PAUSE_SECONDS + GRACE_SECONDS + 1) == 0, service.output
-
-
-def kill(service) -> None:
-    os.killpg(service.process.pid, signal.SIGKILL)
-    service.process.wait()
 
 
 @pytest.fixture

@@ -17,12 +17,14 @@ from tests.servers import BACKEND, START_SECONDS, free_port, wait_for
 
 DEPLOY = BACKEND.resolve().parent / "deploy"
 RULES = DEPLOY / "prometheus/alerts.yml"
+#: Those about HAProxy, where it is in front.
+HAPROXY_RULES = DEPLOY / "prometheus/haproxy.yml"
 METRICS_TOKEN = "what-prometheus-and-the-service-share"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule of alerts.yml: an alert, or a figure that is computed for others."""
+    """A rule: an alert, or a figure that is computed for others."""
 
     name: str
     expression: str
@@ -34,8 +36,8 @@ class Rule:
         return re.sub(r" (>|==) ", r" \1 bool ", self.expression) if self.alert else self.expression
 
 
-def rules() -> list[Rule]:
-    groups = yaml.safe_load(RULES.read_text())["groups"]
+def rules(file: Path = RULES) -> list[Rule]:
+    groups = yaml.safe_load(file.read_text())["groups"]
     return [
         Rule(rule.get("alert") or rule["record"], rule["expr"], rule if "alert" in rule else None)
         for group in groups
