@@ -88,7 +88,8 @@ bench-live: $(READY) ## measure what 5,000 idle listeners cost a process, in a m
 bench-metrics: $(READY) ## measure what counting for /metrics adds to a request, in half a minute
 	@$(IN_BACKEND) $(BIN)/python -m bench.metrics
 
-bench-overload: $(READY) ## measure what is left of the service under 10 times the load that it can serve, in seven minutes
+bench-overload: $(READY) ## measure what is left of the service under 10 times the load that it can serve, in eleven minutes (with Debian's haproxy; installed if you are root)
+	@command -v haproxy >/dev/null || $(call apt,haproxy)
 	@$(IN_BACKEND) $(UV) sync --quiet --locked --extra embedded --group bench
 	@$(IN_BACKEND) $(BIN)/python -m bench.overload
 

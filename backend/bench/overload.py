@@ -1,7 +1,11 @@
 """What is left of the service under 2, 5 and 10 times the load that it can serve, and beside a greedy user.
 
-The generator is a process of its own that never waits (bench/open_loop.py). Bound by the database means:
-every round trip to PostgreSQL takes 40 ms longer, on a wire of ours. Bound by the processor: lists of 1,000.
+One instance, alone and behind HAProxy with the configuration that is shipped. The generator is a process of
+its own that never waits (bench/open_loop.py). Bound by the database means: every round trip to PostgreSQL
+takes 40 ms longer, on a wire of ours. Bound by the processor: lists of 1,000.
+
+A machine's speed may change by a third within seconds. So loads are short, and what is served under one is
+compared with the capacity just before and just after it.
 """
 
 import multiprocessing
@@ -23,11 +27,17 @@ from bench.served import database_server
 from bench.subjects import SUBJECTS, Subject
 from bench.wire import Wire
 from bench.work import raw
+from tests.balanced import NAMES, balancer
+from tests.servers import START_SECONDS, wait_for
 
 TIMES = (2, 5, 10)
-_SECONDS, _AFTER_SECONDS, _CAPACITY_SECONDS = 5, 4, 4
+_CAPACITY_SECONDS, _SECONDS, _AFTER_SECONDS, _GREEDY_SECONDS = 2, 3, 2.5, 10
+_TEXTBOOK_SECONDS = 8  # it refuses nobody: only after a while all have waited for too long
+#: A load's first answers take their time to come; what is served is counted from here on.
+_WARM_SECONDS = 0.5
 _DELAY_SECONDS = 0.02
-_CONNECTIONS = 20
+#: Enough to keep ten slots at work, and so few that none is refused, whoever of ten users asks.
+_CONNECTIONS = 15
 _OTHERS, _GREED = 40, 50
 
 #: As an operator runs it. What a user may ask for in a minute is not what is measured.
@@ -75,7 +85,7 @@ class _Rounds:
 
 
 def measure(rounds: int = 3) -> list[Figure]:
-    """Measure everything, some times over; a round takes two minutes."""
+    """Measure everything, some times over; a round takes three minutes."""
     found = _Rounds()
     spawn = multiprocessing.get_context("spawn")
     with database_server() as (url, _), ProcessPoolExecutor(1, spawn) as generator:
@@ -88,12 +98,14 @@ def measure(rounds: int = 3) -> list[Figure]:
 
         for _ in range(rounds):
             for bound in (DATABASE, PROCESSOR):
-                with _port(ours, url, bound) as port:
-                    _ours(found, ask, port, bound)
+                with _port(ours, url, bound) as port, _balanced(port) as front:
+                    _ours(found, ask, port, bound, bound.name)
+                    _ours(found, ask, front, bound, f"{bound.name}, behind HAProxy")
                 with _port(textbook, url, bound) as port:
                     _textbook(found, ask, port, bound)
-            with _port(ours, url, DATABASE) as port:
-                _greedy(found, ask, port)
+            with _port(ours, url, DATABASE) as port, _balanced(port) as front:
+                _greedy(found, ask, port, "")
+                _greedy(found, ask, front, ", behind HAProxy")
     return found.figures
 
 
@@ -114,45 +126,58 @@ def _port(subject: Subject, server_url: str, bound: _Bound) -> Iterator[int]:
         yield int(running.url.rpartition(":")[2])
 
 
-def _ours(found: _Rounds, ask: Ask, port: int, bound: _Bound) -> None:
-    capacity = _capacity(ask, port, bound)
-    found.add(f"{bound.name}: capacity", "a second", capacity)
-    (half,) = ask(load, port, Stream(bound.requests, [(capacity / 2, _SECONDS)]))
+@contextmanager
+def _balanced(port: int) -> Iterator[int]:
+    """Put HAProxy in front of a service, as the first of two; the other is down."""
+    up, down = NAMES
+    with TemporaryDirectory(prefix="haproxy-") as folder, balancer(Path(folder), {up: port}) as running:
+        if not wait_for(lambda: running.is_up(up) and running.is_down(down), START_SECONDS):
+            raise RuntimeError("HAProxy does not find the service")
+        yield running.port
+
+
+def _ours(found: _Rounds, ask: Ask, port: int, bound: _Bound, name: str) -> None:
+    before = _capacity(ask, port, bound)
+    (half,) = ask(load, port, Stream(bound.requests, [(before / 2, _SECONDS)]))
     normal = _p99(half, OK)
-    found.add(f"{bound.name}: p99 at half of it", "ms", normal)
+    found.add(f"{name}: p99 at half of what it can", "ms", normal)
     for times in TIMES:
-        rates = [(capacity * times, _SECONDS), (capacity / 2, _AFTER_SECONDS)]
+        rates = [(before * times, _SECONDS), (before / 2, _AFTER_SECONDS)]
         (answers,) = ask(load, port, Stream(bound.requests, rates))
-        name, during = f"{bound.name}, {times} times:", [one for one in answers if one.at < _SECONDS]
-        found.add(f"{name} goodput", "%", 100 * _good(during) / capacity, 95, at_least=True)
-        found.add(f"{name} p99 of refusals", "ms", _p99(during, UNAVAILABLE), 300)
-        found.add(f"{name} p99 of those served", "ms", _p99(during, OK))
-        found.add(f"{name} neither served nor refused", "", _lost(during), 0, always=True)
-        found.add(f"{name} normal again after", "s", _recovery(answers, 3 * normal / 1000), 2)
+        after = _capacity(ask, port, bound)
+        capacity, before = (before + after) / 2, after
+        during = [one for one in answers if one.at < _SECONDS]
+        found.add(f"{name}: capacity", "a second", capacity)
+        found.add(f"{name}, {times} times: goodput", "%", 100 * _good(during) / capacity, 95, at_least=True)
+        found.add(f"{name}, {times} times: p99 of refusals", "ms", _p99(during, UNAVAILABLE), 300)
+        found.add(f"{name}, {times} times: p99 of those served", "ms", _p99(during, OK))
+        found.add(f"{name}, {times} times: neither served nor refused", "", _lost(during), 0, always=True)
+        found.add(f"{name}, {times} times: normal again after", "s", _recovery(answers, 3 * normal / 1000), 2)
 
 
 def _textbook(found: _Rounds, ask: Ask, port: int, bound: _Bound) -> None:
     """Measure the same at twice what it can serve; a 500, or what comes too late, is no service."""
     capacity = _capacity(ask, port, bound)
-    (answers,) = ask(load, port, Stream(bound.requests, [(2 * capacity, _SECONDS)]))
+    (answers,) = ask(load, port, Stream(bound.requests, [(2 * capacity, _TEXTBOOK_SECONDS)]))
     name = f"textbook, {bound.name}, 2 times:"
-    found.add(f"{name} goodput", "%", 100 * _good(answers) / capacity)
+    found.add(f"{name} goodput", "%", 100 * _good(answers, _TEXTBOOK_SECONDS) / capacity)
     found.add(f"{name} neither served nor refused", "", _lost(answers))
 
 
-def _greedy(found: _Rounds, ask: Ask, port: int) -> None:
+def _greedy(found: _Rounds, ask: Ask, port: int, place: str) -> None:
     """Let one user ask for 50 times his share while others use half of what there is."""
     capacity = _capacity(ask, port, DATABASE)
     requests = DATABASE.requests
-    others = Stream(requests[:_OTHERS], [(capacity / 2, 2 * _SECONDS)])
-    greedy = Stream(requests[-1:], [(capacity / _OTHERS * _GREED, 2 * _SECONDS)])
+    others = Stream(requests[:_OTHERS], [(capacity / 2, _GREEDY_SECONDS)])
+    greedy = Stream(requests[-1:], [(capacity / _OTHERS * _GREED, _GREEDY_SECONDS)])
     (alone,) = ask(load, port, others)
     beside, of_greedy = ask(load, port, others, greedy)
     grown = _p99(beside, OK) / _p99(alone, OK)
-    found.add("beside a greedy user: p99 of the others", "times", grown, 1.2)
+    found.add(f"beside a greedy user{place}: p99 of the others", "times", grown, 1.2)
     refused = sum(one.status != OK for one in beside)
-    found.add("beside a greedy user: others refused or lost", "", refused, 0, always=True)
-    found.add("the greedy user: served", "a second", _good(of_greedy) / 2)
+    found.add(f"beside a greedy user{place}: others refused or lost", "", refused, 0, always=True)
+    served = sum(one.status == OK for one in of_greedy) / _GREEDY_SECONDS
+    found.add(f"the greedy user{place}: served", "a second", served)
 
 
 def _capacity(ask: Ask, port: int, bound: _Bound) -> float:
@@ -160,9 +185,11 @@ def _capacity(ask: Ask, port: int, bound: _Bound) -> float:
     return capacity
 
 
-def _good(answers: Sequence[Answer]) -> float:
-    """How many a second were served in time, while the load lasted."""
-    return sum(one.status == OK and one.at + one.seconds <= _SECONDS for one in answers) / _SECONDS
+def _good(answers: Sequence[Answer], seconds: float = _SECONDS) -> float:
+    """How many a second were served while the load lasted, from when it had begun."""
+    in_time = [one for one in answers if one.status == OK and one.seconds <= PATIENCE_SECONDS]
+    counted = sum(_WARM_SECONDS <= one.at + one.seconds < seconds for one in in_time)
+    return counted / (seconds - _WARM_SECONDS)
 
 
 def _lost(answers: Sequence[Answer]) -> int:
