@@ -273,6 +273,20 @@ async def test_a_large_body_may_take_longer(client, user):
     assert (await client.answer()).status == 201
 
 
+async def test_the_time_of_a_body_is_none_of_what_the_request_has(settings, user):
+    """REQUEST_TIMEOUT is for the database: a client on a slow line would never get through."""
+    app = create_app(settings.model_copy(update={"request_timeout": SECONDS, "database_timeout": SECONDS}))
+    body = b'{"text": "x"}'
+    async with listening(app) as port, connected(port) as client:
+        client.send(request("/health"))  # a connection to the database is there
+        assert (await client.answer()).status == 200
+        client.send(request("/tasks", method="POST", user=user, Content_Length=len(body), **JSON))
+        await asyncio.sleep(2 * SECONDS)
+        client.send(body)
+        assert (await client.answer()).status == 201
+    await close(app)
+
+
 async def test_a_body_that_nobody_wanted_may_not_go_on_for_ever(impatient):
     async with listening(impatient, keep_alive=SECONDS) as port, connected(port) as client:
         client.send(request("/tasks", method="POST", Content_Length=60_000, **JSON))

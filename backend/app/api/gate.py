@@ -55,7 +55,6 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             settings = request.app.state.settings
-            request.state.until = asyncio.get_running_loop().time() + settings.request_timeout
             limit = self.bodies * settings.max_body_bytes
             _refuse_declared_size(request.headers, limit)
             request.state.user = user = await caller(request)
@@ -63,6 +62,8 @@ class GuardedRoute(APIRoute):
             body = await _read(request, limit) if takes_body else b""
             if body:
                 _refuse_other_media(request.headers)
+            # Only now: the time that a body takes is the client's, and has a limit of its own.
+            request.state.until = asyncio.get_running_loop().time() + settings.request_timeout
             departure = Departure(request.receive)
             try:
                 response = await (call(request, body) if call else fallback(request))
