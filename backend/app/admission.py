@@ -60,7 +60,8 @@ class Admission:
         if not slots.queued and self._begun <= _FEW:
             return True
         sent = next((value for name, value in headers if name == b"authorization"), b"")
-        credential = sent.rpartition(b" ")[2]  # however many spaces and whatever case the scheme has
+        # However many spaces and tabs there are, and whatever case the scheme has.
+        credential = sent.replace(b"\t", b" ").rpartition(b" ")[2]
         too_many = self._begun > _FEW and self._by_credential[credential] >= slots.room - self._begun
         if too_many or (slots.queued and self._would_be_refused(sent, slots)):
             self._begun -= 1

@@ -32,10 +32,10 @@ class Protocol(protocol.Protocol):
             self._shed(cycle, *self._admission.refusal(cast("dict[str, Any]", cycle.scope)))
 
     def _admits(self, admission: Admission, cycle: RequestResponseCycle) -> bool:
-        """Let in all that may not be refused here, so what waits behind another on its connection."""
-        if self.pipeline or not _may_be_refused(cycle):
-            return True
-        return admission.admits(cast("list[tuple[bytes, bytes]]", cycle.scope["headers"]))
+        """Let in all that may not be refused here."""
+        return not _may_be_refused(cycle) or admission.admits(
+            cast("list[tuple[bytes, bytes]]", cycle.scope["headers"])
+        )
 
     def _shed(self, cycle: RequestResponseCycle, head: bytes, body: bytes) -> None:
         if self._state.draining.began:

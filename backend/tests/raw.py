@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 
 from app.auth.tokens import sign
 from app.protocol import Config
+from app.shedding import Protocol
 from tests.conftest import SECRET
 
 #: Longer than anything takes on a busy machine.
@@ -26,7 +27,7 @@ _SEND_BUFFER = 65_536
 async def listening(app: FastAPI, *, keep_alive: float = 5) -> AsyncIterator[int]:
     """Serve an app on a free loopback port as `serve` does; give the port."""
     options: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False}
-    config = Config(app, **options, timeout_keep_alive=keep_alive)
+    config = Config(app, **options, http=Protocol, timeout_keep_alive=keep_alive)
     config.load()
     state, loop = ServerState(), asyncio.get_running_loop()
     server = await loop.create_server(

@@ -1,9 +1,10 @@
-"""Requests that are refused before they begin, in uvicorn's own protocol."""
+"""Requests that are refused before they begin, in the protocol that `serve` speaks."""
 
 import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import FastAPI
@@ -54,6 +55,18 @@ async def at_once(app: FastAPI, requests: Sequence[bytes]) -> list[Answer]:
     return await asyncio.gather(*(Server(app).send(one) for one in requests))
 
 
+@asynccontextmanager
+async def full(app: FastAPI) -> AsyncIterator[None]:
+    """Let others have every slot and every place in the queue."""
+    slots = app.state.database.slots
+    takers = [asyncio.create_task(slots.take(f"taker-{number}")) for number in range(40)]
+    await asyncio.sleep(0)
+    yield
+    await left(takers[2:])
+    for number in range(2):
+        slots.give_back(f"taker-{number}")
+
+
 async def left(takers: Sequence[asyncio.Task[None]]) -> None:
     for taker in takers:
         taker.cancel()
@@ -85,7 +98,8 @@ async def test_one_credential_begins_no_more_than_it_leaves_to_others(narrow):
 
 async def test_one_credential_is_one_however_it_is_spelled(narrow):
     token = sign("greedy", SECRET, seconds=60)
-    greedy = [request("greedy", Authorization=f"Bearer{' ' * (1 + number)}{token}") for number in range(200)]
+    spaces = [" " + space * number for number in range(1, 101) for space in (" ", "\t")]
+    greedy = [request("greedy", Authorization=f"Bearer{between}{token}") for between in spaces]
     found = statuses(await at_once(narrow, [*greedy, *(request(user) for user in users(10))]))
     assert found[200:] == [200] * 10
     assert found[:200].count(200) < 30
@@ -120,6 +134,7 @@ async def test_such_a_refusal_is_like_any_other(narrow, client_for):
     assert b'"error":"OVERLOADED"' in refused.body
     assert refused.headers["retry-after"] in {"1", "2", "3"}
     assert refused.headers["x-request-id"] == "mine"
+    assert refused.packets == 1
     assert refused.headers["access-control-allow-origin"] == ORIGIN
     headers = {"Origin": ORIGIN, "Authorization": f"Bearer {sign('a', SECRET, seconds=60)}"}
     async with client_for(None, narrow) as client:
@@ -172,6 +187,27 @@ async def test_head_gets_no_body_and_who_waits_for_leave_to_send_one_is_not_refu
     expecting = request("b", "POST /tasks HTTP/1.1", b'{"text": "x"}', Expect="100-continue")
     *_, answer = await at_once(narrow, [*(request(user) for user in users(60)), expecting])
     assert answer.status == 100
+
+
+async def test_requests_in_one_go_are_answered_in_their_order_though_some_are_refused(narrow):
+    live, head = request("a", "HEAD /health/live HTTP/1.1"), request("a", "HEAD /tasks HTTP/1.1")
+    server = Server(narrow)
+    assert (await server.send(head)).status == 200  # he is known
+    async with full(narrow):
+        assert await server.send_all([head, live, head, head, live]) == [503, 200, 503, 503, 200]
+
+
+async def test_who_does_not_read_is_not_refused_here(narrow):
+    """He would be sent more and more; what comes from the service waits until he reads."""
+    server = Server(narrow)
+    assert (await server.send(request("a"))).status == 200  # he is known
+    async with full(narrow):
+        server.reads(yes=False)
+        waiting = asyncio.create_task(server.send(request("a")))
+        await asyncio.sleep(0.1)
+        assert server.sent == b""
+        server.reads(yes=True)
+        assert (await waiting).status == 503
 
 
 async def test_a_connection_that_is_not_kept_is_closed_with_the_refusal(narrow):

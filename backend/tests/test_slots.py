@@ -216,6 +216,20 @@ async def test_at_a_slow_pace_no_more_wait_than_are_called_in_time():
 
 
 @instantly
+async def test_at_the_slowest_pace_there_is_a_place_for_each_slot():
+    """Every slot is taken by a statement of a second: who comes then may wait for one of the three."""
+    slots, served = Slots(3, 100, 0.5, clock=now), Served()
+    for _ in range(3):
+        await slots.take(None)
+    held_up = [waits(slots, f"user-{number}", served, patient=True) for number in range(3)]
+    for _ in range(3):
+        await asyncio.sleep(1)
+        slots.give_back(None)
+    await asyncio.gather(*held_up)
+    assert slots.room == 3
+
+
+@instantly
 async def test_what_held_up_those_before_is_forgotten_when_it_is_over():
     """A lock of a second, and then a burst of short statements: they may wait, as if it had never been."""
     slots, served = Slots(1, 100, LONG, clock=now), Served()
