@@ -23,7 +23,7 @@ class ApiError(Exception):
     @property
     def passes(self) -> bool:
         """Whether it passes by itself: then the same request can be sent again, later."""
-        return self.status in {0, 429} or self.status >= 500
+        return self.status in {0, 408, 429} or self.status >= 500
 
     @property
     def place(self) -> int | None:

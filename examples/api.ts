@@ -8,7 +8,7 @@ export class ApiError extends Error {
   retryAfter = 0; // seconds
   details: string[] = [];
   /** Whether it passes by itself: then the same request can be sent again, later. */
-  get passes(): boolean { return this.status === 0 || this.status === 429 || this.status >= 500; }
+  get passes(): boolean { return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500; }
   /** Which operation of a batch was refused. */
   get place(): number | null {
     const found = this.passes ? null : /^operations\[(\d+)\]/.exec(this.details[0] ?? "");

@@ -453,6 +453,7 @@ def raw(head: str, body: str) -> bytes:
     return f"HTTP/1.1 {head}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
 
 
+LATE = raw("408 Request Timeout", '{"message": "Late.", "details": []}')
 BUSY = raw("503 Service Unavailable\r\nRetry-After: 7", '{"message": "Try again.", "details": []}')
 GATEWAY = raw("502 Bad Gateway", "<html>")
 PORTAL = raw("200 OK", "<html>")
@@ -460,8 +461,8 @@ PORTAL = raw("200 OK", "<html>")
 
 @pytest.mark.parametrize(
     ("answer", "status", "retry_after"),
-    [(BUSY, 503, 7), (GATEWAY, 0, 0), (PORTAL, 0, 0)],
-    ids=["503", "502", "portal"],
+    [(LATE, 408, 0), (BUSY, 503, 7), (GATEWAY, 0, 0), (PORTAL, 0, 0)],
+    ids=["408", "503", "502", "portal"],
 )
 @each_language
 async def test_what_passes_by_itself_leaves_the_queue_and_its_key(
