@@ -85,7 +85,7 @@ class _Rounds:
 
 
 def measure(rounds: int = 3) -> list[Figure]:
-    """Measure everything, some times over; a round takes three minutes."""
+    """Measure everything, some times over; a round takes three and a half minutes."""
     found = _Rounds()
     spawn = multiprocessing.get_context("spawn")
     with database_server() as (url, _), ProcessPoolExecutor(1, spawn) as generator:

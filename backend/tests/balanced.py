@@ -58,7 +58,7 @@ class Balancer:
         """How many requests for tasks it has answered 5xx itself, by the figures that its alert goes by."""
         text = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics").raise_for_status().text
         samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
-        (alert,) = rules(HAPROXY_RULES)
+        (alert,) = (rule for rule in rules(HAPROXY_RULES) if rule.name == "TasksRefusedByHAProxy")
         all_of_them, of_its_servers = (
             sum(one.value for one in samples if one.name == name and wanted.items() <= one.labels.items())
             for name, wanted in _selected(alert.expression)
@@ -88,16 +88,22 @@ def _selected(expression: str) -> list[tuple[str, dict[str, str]]]:
 
 
 @contextmanager
-def balancer(folder: Path, given: Mapping[str, int] | None = None) -> Iterator[Balancer]:
-    """Run HAProxy in front of the ports that are given, and of others where nothing listens yet."""
+def balancer(
+    folder: Path, given: Mapping[str, int] | None = None, changes: Mapping[str, str] | None = None
+) -> Iterator[Balancer]:
+    """Run HAProxy in front of the ports that are given, and of others where nothing listens yet.
+
+    `changes` says what else is not as it is shipped.
+    """
     front, metrics = free_port(), free_port()
     ports = {name: free_port() for name in NAMES} | dict(given or {})
     text = CONFIGURATION.read_text()
-    changes = {"bind :8080": f"bind 127.0.0.1:{front}", "127.0.0.1:8404": f"127.0.0.1:{metrics}"}
-    changes |= {f":800{number}": f":{port}" for number, port in enumerate(ports.values(), start=1)}
-    for shipped, ours in changes.items():
+    addresses = {"bind :8080": f"bind 127.0.0.1:{front}", "127.0.0.1:8404": f"127.0.0.1:{metrics}"}
+    addresses |= {f":800{number}": f":{port}" for number, port in enumerate(ports.values(), start=1)}
+    for shipped, ours in (addresses | dict(changes or {})).items():
         assert shipped in text
         text = text.replace(shipped, ours)
+    folder.mkdir(exist_ok=True)
     (folder / "shipped.cfg").write_text(text)
     control = folder / "control"
     (folder / "control.cfg").write_text(f"global\n    stats socket {control} mode 600 level admin\n")
