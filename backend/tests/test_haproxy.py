@@ -1,19 +1,21 @@
 """What HAProxy answers itself, with deploy/haproxy.cfg: what is more than it lets through, and failures."""
 
 import asyncio
+import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 import httpx2 as httpx
 import pytest
 
+from app.auth.tokens import sign
 from app.errors import AppError, NotFound, Overloaded, RequestTimeout, Unavailable
 from tests.balanced import NAMES, Balancer, Instance, balancer, kill
 from tests.conftest import PATIENT, SECRET, MakeDatabase
-from tests.live import token
+from tests.live import listening, token
 from tests.raw import connected, request
 from tests.servers import START_SECONDS, UNLIMITED, Commands, wait_for
 
@@ -157,19 +159,63 @@ LARGE = [
     ({"Content_Length": 100_000}, b"x" * 40_000),
     ({"Transfer_Encoding": "chunked"}, b"9000\r\n" + b"x" * 0x9000 + b"\r\n"),
     ({"Content_Length": 13_000, "X_Filler": "x" * 20_000}, b"x" * 12_900),
+    ({"Content_Length": 2**32 + 100}, b"x" * 40_000),
 ]
+#: The first bytes of HTTP/2, and a POST with a part of its body (RFC 9113 sections 3.4, 4.1 and 6).
+HTTP_2 = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    b"\x00\x00\x11\x01\x04\x00\x00\x00\x01\x83\x86\x44\x06/tasks\x41\x05a.tes"
+    + (b"\x00\x40\x00\x00\x00\x00\x00\x00\x01" + b"x" * 16_384)
+    * 3
+)
 
 
-@pytest.mark.parametrize(("headers", "part"), LARGE, ids=["large", "chunked", "large head"])
+@pytest.mark.parametrize(("headers", "part"), LARGE, ids=["large", "chunked", "large head", "huge"])
 async def test_bodies_that_come_slowly_take_no_place(front, client, headers, part):
     """Nor do they where a refusal was sent already: the instance reads on, for as long as it may take."""
     sent = request("/tasks", method="POST", Authorization="Bearer nobody's", **headers)
+    await assert_no_place_is_taken(front, client, [sent, part])
+
+
+async def test_nor_do_those_with_a_long_path(front, client):
+    """Which is as much of the head as a header is."""
+    path = "/tasks?q=" + "x" * 10_000
+    sent = request(path, method="POST", Content_Length=14_000, X_Filler="x" * 16_000)
+    await assert_no_place_is_taken(front, client, [sent, b"x" * 10_000])
+
+
+async def test_nor_do_those_of_http_2(front, client):
+    await assert_no_place_is_taken(front, client, [HTTP_2])
+
+
+async def assert_no_place_is_taken(front: Balancer, client: httpx.AsyncClient, sent: Sequence[bytes]) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(2 * MOST):
             slow = await stack.enter_async_context(connected(front.port))
-            slow.send(sent, part)
+            slow.send(*sent)
         await asyncio.sleep(SETTLE_SECONDS)
         assert int(front.statistics()["tasks1"]["scur"]) == 0
+        assert (await read(client, "alice")).status_code == 200
+
+
+async def test_who_reads_slowly_takes_no_place(front, client):
+    """On a network with packets of a usual size: the loopback's are so large that they hide it."""
+    headers = {"Authorization": f"Bearer {token('reader')}"}
+    for _ in range(3):
+        tasks = [{"op": "create", "text": "x" * 500} for _ in range(100)]
+        await client.post("/tasks/batch", json={"operations": tasks}, headers=headers)
+    with ExitStack() as stack:
+        for number in range(2 * MOST):
+            reader = stack.enter_context(socket.socket())
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
+            reader.connect(("127.0.0.1", front.port))
+            of_his = sign("reader", SECRET, seconds=3600 + number)
+            reader.sendall(request("/tasks", Authorization=f"Bearer {of_his}"))
+        assert await asyncio.to_thread(
+            wait_for, lambda: int(front.statistics()["tasks1"]["scur"]) == 0, START_SECONDS / 10
+        )
         assert (await read(client, "alice")).status_code == 200
 
 
@@ -183,6 +229,15 @@ async def test_who_leaves_gives_his_place_back(front, client, database):
         assert await asyncio.to_thread(
             wait_for, lambda: int(front.statistics()["tasks1"]["scur"]) == 0, SETTLE_SECONDS
         )
+
+
+async def test_who_closes_his_end_and_reads_on_is_told_like_any_error(front, client):
+    async with connected(front.port) as closing:
+        closing.send(request("/tasks", user="alice"))
+        closing.writer.write_eof()
+        answer = await closing.answer()
+    assert (answer.status, answer.json["error"]) == (400, "BAD_REQUEST")
+    assert "may have been made" in answer.json["message"]
 
 
 async def test_what_takes_no_time_is_let_through(front, client, database):
@@ -247,6 +302,19 @@ async def test_an_instance_that_does_not_answer_is_not_waited_for_for_ever(
     assert_like_any_error(answer, Unavailable)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert "No answer came in time" in answer.json()["message"]
+
+
+async def test_a_stream_of_events_may_be_silent_for_longer(front, instance, tmp_path):
+    soon = {"timeout server 10s": "timeout server 1s"}
+    with balancer(tmp_path / "impatient", front.ports, soon) as impatient:
+        assert await asyncio.to_thread(wait_for, lambda: impatient.is_down("tasks2"), START_SECONDS)
+        async with listening(impatient.url, token("alice")) as stream:
+            before = await stream.next()
+            await asyncio.sleep(2)
+            async with httpx.AsyncClient(base_url=impatient.url) as client:
+                own = {"Authorization": f"Bearer {token('alice')}"}
+                await client.post("/tasks", json={"text": "x"}, headers=own)
+            assert await stream.next() != before
 
 
 async def test_a_body_that_does_not_come_is_told_like_any_error(tmp_path):
